@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Everything that must hold before the tests are worth running.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+set -x
+
+cargo fmt --all --check
+cargo clippy --locked --all-targets -- -D warnings
+# The pure core compiles without anything that does I/O.
+cargo check --locked --lib --no-default-features
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs the tests: with cargo-nextest where it is installed, with plain cargo otherwise. Arguments are passed on.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if command -v cargo-nextest >/dev/null; then
+    cargo nextest run --locked "$@"
+    # nextest leaves the examples in the documentation out. A choice of tests by name means those only.
+    if [ $# -eq 0 ]; then
+        cargo test --locked --doc
+    fi
+else
+    echo "cargo-nextest is not installed; cargo test does the same, slower (cargo install cargo-nextest --locked)" >&2
+    cargo test --locked "$@"
+fi

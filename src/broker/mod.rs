@@ -1,0 +1,105 @@
+//! Where jobs come from and answers go: one small interface, two implementations, one behaviour suite.
+
+pub mod embedded;
+
+pub use crate::job::{Mark, Ticket};
+
+use crate::job::{DeadLetter, LaneName, Receipt};
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+
+/// One message as the broker hands it over.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// To be acked once everything the message asked for is final and recorded.
+    pub ticket: Ticket,
+    /// The message, byte for byte.
+    pub body: Vec<u8>,
+    /// Line of the file it came from.
+    pub line: Option<u64>,
+    /// Items that were final before a crash: their index in the job, and what they came to.
+    pub marks: Vec<(u32, Mark)>,
+}
+
+/// A message that is no job: dead-lettered byte for byte, with the reason beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawDeadLetter {
+    /// Stable over crashes.
+    pub id: String,
+    /// The lane, where it could be read.
+    pub lane: Option<LaneName>,
+    /// `invalid`, `unknown_lane`, ...
+    pub code: String,
+    /// What was wrong, field by field; at most 4 KB.
+    pub message: String,
+    /// Where it came from, such as `csv:servers.csv`.
+    pub source: Option<String>,
+    /// The line of that file.
+    pub line: Option<u64>,
+    /// The message itself.
+    pub body: Vec<u8>,
+}
+
+/// Calls made, by outcome; added up over a run. A crash may lose the last few.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallCounts {
+    /// Every HTTP request to a tagging API.
+    pub calls: u64,
+    /// Of those, answered with a throttle.
+    pub throttled: u64,
+    /// Of those, sent again after an earlier failure.
+    pub retries: u64,
+}
+
+/// One thing to record.
+#[derive(Clone, Debug)]
+pub enum Deed {
+    /// Publish the failed items of a job.
+    DeadLetter(Ticket, DeadLetter),
+    /// Publish a message that is no job.
+    RawDeadLetter(Ticket, RawDeadLetter),
+    /// Publish the summary of a finished job.
+    Receipt(Ticket, Receipt),
+    /// Remember items that are final while their job is not.
+    Mark(Ticket, Vec<(u32, Mark)>),
+    /// Add to the counts of the lane's run.
+    Count(LaneName, CallCounts),
+    /// The message is done. Only ever recorded after its dead letter and receipt were confirmed.
+    Ack(Ticket),
+}
+
+/// Why the broker could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// Another process works on the same state.
+    #[error("{0}")]
+    InUse(String),
+    /// The store is damaged, full or not writable; the text says which and what to do.
+    #[error("{0}")]
+    Storage(String),
+    /// The lane belongs to somebody else now: forget its tickets.
+    #[error("lane {0} is lost: another worker has it now")]
+    LaneLost(LaneName),
+}
+
+/// The deliveries of one lane, in order, to one owner.
+pub trait Feed: Send {
+    /// Waits for at least one delivery and hands over at most `most` items; one message always fits, however many it
+    /// has. A message that is no job counts as one item at least. Dropping the future loses nothing.
+    fn next(&mut self, most: usize) -> impl Future<Output = Result<Vec<Delivery>, BrokerError>> + Send;
+
+    /// True when nothing is left to hand over and nothing more will come by itself (never on a network broker).
+    fn is_exhausted(&self) -> bool;
+}
+
+/// A queue per lane, a place for dead letters, a place for receipts.
+pub trait Broker: Clone + Send + Sync + 'static {
+    /// The deliveries of one lane.
+    type Feed: Feed;
+
+    /// Opens a lane: unacked messages of earlier owners come first, in their order.
+    fn open_lane(&self, lane: &LaneName) -> impl Future<Output = Result<Self::Feed, BrokerError>> + Send;
+
+    /// Records deeds in order, all of them or none. `Ok` means they survive a crash.
+    fn commit(&self, deeds: Vec<Deed>) -> impl Future<Output = Result<(), BrokerError>> + Send;
+}

@@ -1,0 +1,94 @@
+//! What went wrong, in words that a lane can act on without knowing the cloud.
+
+use jiff::Timestamp;
+use std::{fmt, time::Duration};
+
+/// What to do about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// Too fast: slow the lane, send the same again, spend no attempt.
+    Throttled,
+    /// May work later: 500, 502, 503, 504, connection, timeout, "not ready yet". Spends an attempt.
+    Transient,
+    /// The identity is broken: refresh it once, then pause the lane.
+    Auth,
+    /// The identity is fine, this is not allowed. Final, unless everything is denied.
+    Denied,
+    /// Will never work. Final.
+    Rejected,
+}
+
+impl Kind {
+    /// It may be over by itself.
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Throttled | Self::Transient)
+    }
+}
+
+/// Who is to blame, as far as the error code tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// Nobody is named: a whole call is taken apart by resource, then by job.
+    Unnamed,
+    /// A tag: a whole call is taken apart by key, then by job.
+    Tag,
+    /// The state of one resource ("not running yet"): the call is halved at once, the resource waits.
+    State,
+    /// The request itself: wrong region, unknown action. Five in a row pause the lane.
+    Request,
+}
+
+/// One failure of a call or of an item.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What to do.
+    pub kind: Kind,
+    /// Who is to blame.
+    pub blame: Blame,
+    /// The provider's code (`TMS.0006`), or `http_503`, `connect`, `timeout`, `truncated` where there is none.
+    pub code: String,
+    /// The provider's words: at most 500 characters, no control characters, nothing secret.
+    pub message: String,
+    /// The provider's id of the request.
+    pub request_id: Option<String>,
+    /// How long the provider asked us to stay away.
+    pub retry_after: Option<Duration>,
+    /// The code is the provider's own, not made from a status or a broken connection.
+    pub coded: bool,
+    /// The provider's clock, when our clock is what it complained about.
+    pub server_time: Option<Timestamp>,
+    /// Attempts after which an item with this failure is final even where the lane allows more: an unknown code gets 3.
+    pub attempts_at_most: Option<u32>,
+}
+
+impl Failure {
+    /// A failure with a code and words; the other fields at their plainest.
+    pub fn new(kind: Kind, blame: Blame, code: &str, message: &str) -> Self {
+        Self {
+            kind,
+            blame,
+            code: clean(code, 120),
+            message: clean(message, 500),
+            request_id: None,
+            retry_after: None,
+            coded: false,
+            server_time: None,
+            attempts_at_most: None,
+        }
+    }
+}
+
+/// Text from outside, made fit for a log line and a dead letter.
+pub(crate) fn clean(text: &str, most: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect::<String>().trim().to_owned()
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({}", self.kind, self.code)?;
+        if let Some(after) = self.retry_after {
+            write!(f, ", retry after {after:?}")?;
+        }
+        f.write_str(")")
+    }
+}

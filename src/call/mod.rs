@@ -1,0 +1,8 @@
+//! The nouns between a lane and a provider: a call, its answer, a failure. Neither side knows the other.
+
+mod failure;
+mod rectangle;
+
+pub(crate) use failure::clean;
+pub use failure::{Blame, Failure, Kind};
+pub use rectangle::{Answer, Call, Fate, Memo, Moment, Op};

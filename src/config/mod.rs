@@ -1,0 +1,26 @@
+//! The config: raw as written, valid as proven; loaded from a file and the environment.
+
+pub mod credentials;
+mod duration;
+mod env;
+#[cfg(test)]
+pub(crate) mod fake;
+mod lane;
+mod load;
+mod overlap;
+pub mod raw;
+mod read;
+pub mod secret;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod valid;
+
+pub use credentials::{Credentials, Login, Resolved};
+pub use lane::{LaneConfig, Mode, Rate, Retry};
+#[cfg(test)]
+pub(crate) use load::parse_with;
+pub use load::{ConfigError, DEFAULT_PATH, load, parse};
+pub use read::Complaint;
+pub use secret::{Secret, SecretError};
+pub use valid::{Broker, Config, Server};

@@ -1,0 +1,182 @@
+//! The config as it is written: the source of the published JSON Schema and of the reference page.
+//!
+//! None of it has debug output: it can hold secrets. Reading goes through the tree of values, which can tell all mistakes at once; a test holds the two together.
+#![allow(dead_code, reason = "the fields are read by the schema and by the test that compares the two")]
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// The config of tagmill: a YAML file, `tagmill.yaml` unless said otherwise.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    /// RabbitMQ, for a fleet. Left out: the embedded queue under `state`.
+    pub broker: Option<RawBroker>,
+    /// Folder of the embedded queue and of local state. Default `./tagmill-state`.
+    pub state: Option<PathBuf>,
+    /// The HTTP server: submit, events, health, metrics, dashboard.
+    pub server: Option<RawServer>,
+    /// One entry per tagging API, account and region.
+    #[schemars(length(min = 1))]
+    pub lanes: Vec<RawLane>,
+    /// Rules that turn cloud events into jobs.
+    pub rules: Option<Vec<serde_json::Value>>,
+}
+
+/// Where jobs come from in a fleet.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawBroker {
+    /// `amqp://` or `amqps://`; a reference where it holds a password.
+    pub url: RawSecret,
+}
+
+/// The HTTP server.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawServer {
+    /// Address and port. Default `127.0.0.1:9464`.
+    pub listen: Option<String>,
+}
+
+/// One tagging API at one account and region: one credential, one rate limit, one queue.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawLane {
+    /// 1 to 120 characters of a-z A-Z 0-9 . _ -
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,120}$"))]
+    pub name: String,
+    /// The tagging API, such as `huawei-tms` or `aws-tagging`.
+    pub provider: String,
+    /// The region in the cloud's own spelling.
+    pub region: String,
+    /// Left out: the cloud's usual environment variables.
+    pub credentials: Option<RawCredentials>,
+    /// Calls a second. Left out: what is safe for the API.
+    pub rate: Option<RawRate>,
+    /// Calls in flight at once. Default 2.
+    #[schemars(range(min = 1, max = 64))]
+    pub concurrency: Option<u32>,
+    /// Lowers what one call may carry.
+    pub limits: Option<RawLimits>,
+    /// When to give up on an item.
+    pub retry: Option<RawRetry>,
+    /// Replaces the cloud's endpoint: a test cloud, a proxy, a private endpoint. Scheme and host, no path.
+    pub endpoint: Option<String>,
+    /// `apply`, or `observe`: plan and log, send nothing. Default `apply`.
+    pub mode: Option<RawMode>,
+    /// How long one call may take, such as `9s` (the default).
+    pub timeout: Option<String>,
+    /// Alibaba Cloud: the signature's version. Default `v3`.
+    pub signature: Option<RawSignature>,
+    /// Huawei Cloud: batch-delete sends an empty value with each key, as some editions want it.
+    pub delete_with_value: Option<bool>,
+}
+
+/// Who we are: a key pair, a Huawei Cloud login, or a token.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawCredentials {
+    /// The public half of a key pair.
+    pub access_key: Option<RawSecret>,
+    /// The secret half.
+    pub secret_key: Option<RawSecret>,
+    /// The token of a temporary key pair.
+    pub security_token: Option<RawSecret>,
+    /// Huawei Cloud: the account the key pair belongs to.
+    pub domain_id: Option<String>,
+    /// Huawei Cloud: the name of an IAM user.
+    pub username: Option<RawSecret>,
+    /// Huawei Cloud: its password.
+    pub password: Option<RawSecret>,
+    /// Huawei Cloud: the account's name.
+    pub domain_name: Option<String>,
+    /// Huawei Cloud: where to log in.
+    pub iam_endpoint: Option<String>,
+    /// Huawei Cloud: a token for `X-Auth-Token`.
+    pub token: Option<RawSecret>,
+}
+
+/// A value, or a reference to where it is kept.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawSecret {
+    /// The value itself.
+    Plain(String),
+    /// A reference.
+    Reference(RawReference),
+}
+
+/// Where a secret is kept: exactly one of these.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub struct RawReference {
+    /// An environment variable.
+    pub env: Option<String>,
+    /// A file; white space around its content is dropped.
+    pub file: Option<PathBuf>,
+    /// A program and its arguments, run without a shell; what it prints is the secret.
+    pub exec: Option<Vec<String>>,
+}
+
+/// The ceiling of the call rate.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawRate {
+    /// Calls a second; may be below 1.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub per_second: f64,
+    /// Calls at once after a pause. Default 1.
+    #[schemars(range(min = 1))]
+    pub burst: Option<u32>,
+}
+
+/// What one call may carry. May only lower what the API allows.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawLimits {
+    /// Resources in one call.
+    #[schemars(range(min = 1))]
+    pub resources_per_call: Option<u32>,
+    /// Tags in one call.
+    #[schemars(range(min = 1))]
+    pub tags_per_call: Option<u32>,
+}
+
+/// When to give up on an item, whichever comes first.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawRetry {
+    /// Attempts. Default 8.
+    #[schemars(range(min = 1))]
+    pub max_attempts: Option<u32>,
+    /// Time from the first attempt, such as `6h` (the default).
+    pub give_up_after: Option<String>,
+}
+
+/// What a lane does.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawMode {
+    /// Send calls.
+    Apply,
+    /// Plan and log, send nothing.
+    Observe,
+}
+
+/// How Alibaba Cloud requests are signed.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawSignature {
+    /// HMAC-SHA1 in the query.
+    V1,
+    /// ACS3-HMAC-SHA256 in a header.
+    V3,
+}
+
+/// The JSON Schema of the config.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(RawConfig).to_value()
+}

@@ -1,0 +1,21 @@
+//! What became of one item while its job goes on.
+
+use super::ItemFailure;
+
+/// Names one delivery until it is acked. Worth nothing after the feed that made it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// One item that is final while its job is not: on the embedded queue it survives a crash.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mark {
+    /// It carries its tags.
+    Tagged {
+        /// A later job's value took its place before it was sent.
+        superseded: bool,
+    },
+    /// It was right already.
+    Unchanged,
+    /// It failed.
+    Dead(ItemFailure),
+}

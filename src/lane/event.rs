@@ -1,0 +1,180 @@
+//! Every input and every action of a lane: the protocol of the machine on one page.
+
+use crate::{
+    call::{Call, Memo},
+    job::{DeadLetter, ItemFailure, Job, LaneName, Mark, Receipt, Resource, Ticket},
+    plan::Caps,
+};
+use jiff::Timestamp;
+use std::{borrow::Cow, fmt::Debug, time::Duration};
+
+/// Time since the lane's epoch. It never goes back.
+pub type Now = Duration;
+
+/// What a lane is told about itself when it is made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name.
+    pub name: LaneName,
+    /// What one call may carry.
+    pub caps: Caps,
+    /// Calls a second at most; may be below one.
+    pub per_second: f64,
+    /// Calls that may leave at once after a quiet while.
+    pub burst: u32,
+    /// Calls in flight at most.
+    pub concurrency: usize,
+    /// Attempts an item has.
+    pub max_attempts: u32,
+    /// Time an item has from its first attempt, pauses not counted.
+    pub give_up_after: Duration,
+    /// Items held at most; above it the lane asks for no more.
+    pub capacity: usize,
+    /// Seed of the waits' jitter.
+    pub seed: u64,
+    /// The wall clock at time zero, for documents.
+    pub epoch: Timestamp,
+}
+
+/// How resources and keys are told apart. The provider knows; the lane only asks.
+pub trait Naming: Debug + Send + Sync {
+    /// Two spellings of one resource give the same text.
+    fn resource_key(&self, resource: &Resource) -> String;
+    /// Resources may share a call only when this text is equal.
+    fn share_key(&self, resource: &Resource) -> String;
+    /// The identity of a tag key.
+    fn fold_key<'k>(&self, key: &'k str) -> Cow<'k, str>;
+}
+
+/// One job for the lane, with what is known of its items already.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// To be settled exactly once.
+    pub ticket: Ticket,
+    /// The job.
+    pub job: Job,
+    /// The line of the file it came from.
+    pub line: Option<u64>,
+    /// Items that are final already: done before a restart, or refused before anything was sent.
+    pub finals: Vec<(u32, Mark)>,
+}
+
+impl Work {
+    /// A job none of whose items is final yet.
+    pub fn fresh(ticket: Ticket, job: Job) -> Self {
+        Self { ticket, job, line: None, finals: Vec::new() }
+    }
+}
+
+/// Names one call while it is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// Names one document until the broker has confirmed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EmitId(pub u64);
+
+/// A document to be published before its job may be settled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Emission {
+    /// The failed items of a job, or a part of them.
+    DeadLetter(Box<DeadLetter>),
+    /// The job's summary.
+    Receipt(Box<Receipt>),
+}
+
+/// How a ticket is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Every item is final and every document confirmed: ack.
+    Done,
+    /// Not finished: it stays in the queue for the next owner.
+    Returned,
+}
+
+/// What the shell shall do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Send this request; answer with `handle_reply`.
+    Call(CallId, Call, Option<Memo>),
+    /// Publish this; answer with `handle_confirm`.
+    Emit(EmitId, Ticket, Emission),
+    /// Remember these items, where the broker can.
+    Mark(Ticket, Vec<(u32, Mark)>),
+    /// Answer the ticket. It comes exactly once per ticket.
+    Settle(Ticket, Settlement),
+    /// Get a new credential; answer with `handle_credential`. The time is the cloud's, when it says that our clock is off.
+    Refresh(Option<Timestamp>),
+    /// Tell the operator.
+    Note(Note),
+}
+
+/// What an operator wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The cloud said: too fast. The lane stays away this long.
+    Throttled(Duration),
+    /// Nothing but transient failures: single probes from now on.
+    OutageBegan(String),
+    /// A probe was answered.
+    OutageEnded,
+    /// The lane makes no calls until somebody does something.
+    Paused(String),
+    /// It goes on.
+    Resumed,
+    /// A call failed in a way that is tried again: code and request id.
+    Retrying(String, Option<String>),
+    /// An item failed for good.
+    Dead(ItemFailure),
+}
+
+/// What an operator asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// No calls until `Resume`.
+    Pause,
+    /// End a pause, the lane's own included.
+    Resume,
+    /// No new calls; answer every ticket.
+    Drain,
+    /// What has not been sent is dead with `cancelled`: one job, or all.
+    Cancel(Option<crate::job::JobId>),
+}
+
+/// Calls by outcome since the lane was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests that left.
+    pub calls: u64,
+    /// Of those, answered with a throttle.
+    pub throttled: u64,
+    /// Of those, sent again after a failure.
+    pub retries: u64,
+    /// Items tagged.
+    pub tagged: u64,
+    /// Items unchanged.
+    pub unchanged: u64,
+    /// Items dead.
+    pub dead: u64,
+}
+
+/// A lane at a glance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// Items that are not final.
+    pub pending: usize,
+    /// Keys of those items that have not been carried out: progress, finer than items.
+    pub keys_left: u64,
+    /// Calls that wait for a reply.
+    pub in_flight: usize,
+    /// Items that wait for a retry.
+    pub waiting: usize,
+    /// Calls a second at the moment.
+    pub rate: f64,
+    /// Why the lane makes no calls, when somebody must act.
+    pub paused: Option<String>,
+    /// Probing an outage.
+    pub outage: bool,
+    /// What has been counted.
+    pub counts: Counts,
+}

@@ -1,0 +1,40 @@
+//! Pending work to the fewest calls: merge, group keys, cut to limits.
+//!
+//! Pending work is a table: resources down, tag keys across. A call covers a rectangle of it: up to R resources that
+//! share the same values for up to T keys. [`merge`] makes a row of what several jobs ask of one resource, [`grouping`]
+//! decides which keys travel together, [`table`] cuts rectangles, oldest work first.
+
+pub mod grouping;
+pub mod merge;
+pub mod preview;
+pub mod symbols;
+pub mod table;
+
+pub use merge::Cell;
+pub use preview::{Preview, preview};
+pub use symbols::Symbols;
+pub use table::{Rectangle, RowId, Table};
+
+use crate::call::Op;
+
+/// What one call may carry: the provider's limits, lowered by the config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Resources in one call.
+    pub resources: usize,
+    /// Tags in one call that sets.
+    pub tags: usize,
+    /// Keys in one call that unsets.
+    pub keys: usize,
+}
+
+impl Caps {
+    /// How many keys a call of that kind may carry; at least one.
+    pub fn columns(&self, op: Op) -> usize {
+        match op {
+            Op::Set => self.tags,
+            Op::Unset => self.keys,
+        }
+        .max(1)
+    }
+}

@@ -1,0 +1,110 @@
+//! Every cloud behind one small trait: limits as data, a call to a request, a reply to fates.
+//!
+//! No async, no clock, no generics: time, nonce and credentials come in as arguments, so every request can be
+//! compared byte for byte with a vector. A new cloud joins with its folder and one line in [`ALL`].
+
+pub mod alibaba;
+mod classify;
+mod credential;
+mod endpoint;
+mod http;
+pub mod huawei;
+mod limits;
+mod scrub;
+mod signing;
+mod xml;
+
+pub use crate::call::{Answer, Blame, Call, Failure, Fate, Kind, Memo, Moment, Op};
+pub use classify::{blame_by_status, by_status};
+pub use credential::Credential;
+pub use endpoint::Endpoint;
+pub use http::{Fault, HttpReply, HttpRequest, LONGEST_WAIT, Method};
+pub use limits::{Limits, Silence, Write};
+pub use signing::Signed;
+
+use crate::job::{Job, Resource};
+use std::{borrow::Cow, fmt::Debug};
+
+/// One tagging API of one cloud, at one account and region.
+pub trait Provider: Send + Sync + Debug {
+    /// The name used in the config, such as `huawei-tms`.
+    fn name(&self) -> &'static str;
+
+    /// What one call may carry, already lowered by the config.
+    fn limits(&self) -> &Limits;
+
+    /// Checks what can never work, before it is merged with other people's work.
+    fn check(&self, job: &Job) -> Checked;
+
+    /// The identity of a resource: two spellings of one resource give the same text.
+    fn resource_key(&self, resource: &Resource) -> String;
+
+    /// The identity of a tag key: the key itself, or its folded form where the cloud ignores case.
+    fn fold_key<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        Cow::Borrowed(key)
+    }
+
+    /// Resources may share a call only when this text is equal (a project, a resource type).
+    fn share_key(&self, resource: &Resource) -> String;
+
+    /// The signed request of a call. `memo` is what an earlier reply of the same call left to remember.
+    fn encode(&self, call: &Call, memo: Option<&Memo>, credential: &Credential, at: &Moment) -> HttpRequest;
+
+    /// What a reply says of each item of the call.
+    fn decode(&self, call: &Call, memo: Option<&Memo>, reply: &HttpReply) -> Answer;
+}
+
+/// What a provider finds wrong with a job before anything is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Wrong for every resource of the job, such as a key the provider never accepts. One text per problem, field first.
+    pub job: Vec<String>,
+    /// Wrong for one resource: its index in the job and the problem.
+    pub resources: Vec<(usize, String)>,
+}
+
+/// What a lane's config says to its provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The region in the cloud's own spelling.
+    pub region: String,
+    /// Replaces the cloud's endpoint: a test cloud, a proxy, a private endpoint. Scheme and host, no path.
+    pub endpoint: Option<String>,
+    /// Lowers the provider's resources per call.
+    pub resources_per_call: Option<usize>,
+    /// Lowers the provider's tags per call.
+    pub tags_per_call: Option<usize>,
+    /// TMS batch-delete sends an empty value with each key (some editions want it).
+    pub delete_with_value: bool,
+    /// Alibaba Cloud: sign with V1 (HMAC-SHA1) in place of V3.
+    pub signature_v1: bool,
+}
+
+/// Makes a provider for one lane, or says which setting is wrong.
+pub type Build = fn(&Settings) -> Result<Box<dyn Provider>, String>;
+
+/// One row per provider: its name and how to make it.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The name used in the config.
+    pub name: &'static str,
+    /// Makes it for one lane.
+    pub build: Build,
+    /// Calls a second that are safe to start with where the config says nothing.
+    pub default_rate: f64,
+    /// The lane's region says where its resources are (false where one endpoint serves all regions).
+    pub regional: bool,
+}
+
+/// Every provider there is.
+pub const ALL: &[Entry] = &[
+    Entry { name: huawei::NAME, build: huawei::build, default_rate: huawei::DEFAULT_RATE, regional: false },
+    Entry { name: alibaba::RDS, build: alibaba::build_rds, default_rate: alibaba::RDS_RATE, regional: true },
+    Entry { name: alibaba::ECS, build: alibaba::build_ecs, default_rate: alibaba::ECS_RATE, regional: true },
+    Entry { name: alibaba::TAG, build: alibaba::build_tag, default_rate: alibaba::TAG_RATE, regional: true },
+];
+
+/// The provider of that name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    ALL.iter().find(|entry| entry.name == name)
+}

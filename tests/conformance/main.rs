@@ -1,0 +1,13 @@
+//! What every provider must do, checked over all of them: right requests, right verdicts, no surprises.
+//!
+//! A new provider brings data, not tests: a row in `samples.json`, a table in `errors/`, its vectors.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod checks;
+mod data;
+mod errors;
+mod golden;
+mod limits;
+mod noise;
+mod page;
+mod secrets;

@@ -1,0 +1,226 @@
+//! The pages for people against the code. What a page shows is read, parsed or looked up here, so it cannot drift.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, not only the tests themselves, stop at what is wrong"
+)]
+
+mod page;
+
+use clap::Parser as _;
+use page::{Block, Page};
+use std::{collections::BTreeSet, fs, io::Cursor, path::Path, process::Command};
+use tagmill::{
+    cli::{Cli, exit},
+    config::{self, Config},
+    file::{self, Format, LaneInfo, Options, Row, set_argument},
+    job::LaneName,
+    provider,
+    sim::SimConfig,
+};
+
+fn configs() -> Vec<(Block, Config)> {
+    let blocks = Page::readme().blocks("yaml");
+    let read = |block: Block| match config::parse(&block.text, Path::new(&block.place), []) {
+        Ok(config) => (block, config),
+        Err(error) => panic!("{error}"),
+    };
+    blocks.into_iter().map(read).collect()
+}
+
+#[test]
+fn the_configs_of_the_readme_are_good_ones() {
+    let configs = configs();
+    assert!(!configs.is_empty());
+    for (block, config) in configs {
+        assert!(config.warnings.is_empty(), "{}: {:?}", block.place, config.warnings);
+    }
+    let text = fs::read_to_string(page::root().join("examples/sim.yaml")).unwrap();
+    let config = config::parse(&text, Path::new("examples/sim.yaml"), []).unwrap();
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+#[test]
+fn the_simulated_clouds_of_the_pages_can_be_started() {
+    let mut clouds = Page::read("docs/SIMULATOR.md").blocks("yaml");
+    let text = fs::read_to_string(page::root().join("examples/clouds.yaml")).unwrap();
+    clouds.push(Block { place: "examples/clouds.yaml".into(), text });
+    assert!(clouds.len() >= 2);
+    for block in clouds {
+        SimConfig::parse(&block.text).unwrap_or_else(|error| panic!("{}: {error:#}", block.place));
+    }
+}
+
+#[test]
+fn every_command_on_the_pages_is_one() {
+    let mut count = 0;
+    for page in Page::all() {
+        for (place, line) in page.commands() {
+            let words = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("tagmill "));
+            let Some(words) = words else { continue };
+            let words = std::iter::once("tagmill").chain(words.split_whitespace().take_while(|word| *word != ">"));
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{place}: {line}\n{error}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 25, "the pages show {count} commands");
+}
+
+#[test]
+fn every_target_of_make_and_every_test_the_pages_name_exists() {
+    let manifest = fs::read_to_string(page::root().join("Cargo.toml")).unwrap();
+    let makefile = fs::read_to_string(page::root().join("Makefile")).ok();
+    let mut tests = 0;
+    for page in Page::all() {
+        for (place, line) in page.commands() {
+            if let (Some(target), Some(makefile)) = (line.strip_prefix("make "), &makefile) {
+                let target = target.split_whitespace().next().unwrap_or_default();
+                let rule = format!("{target}:");
+                assert!(makefile.lines().any(|line| line.starts_with(&rule)), "{place}: make has no target {target}");
+            }
+            if let Some((_, test)) = line.split_once("--test ").filter(|_| line.starts_with("cargo ")) {
+                let name = test.split_whitespace().next().unwrap_or_default();
+                assert!(manifest.contains(&format!("name = \"{name}\"")), "{place}: there is no test {name}");
+                tests += 1;
+            }
+        }
+    }
+    assert!(tests >= 3, "the pages name {tests} tests");
+}
+
+#[test]
+fn the_job_files_of_the_readme_are_read_without_a_bad_row() {
+    let (_, config) = configs().swap_remove(0);
+    let lanes: Vec<LaneInfo> = config
+        .lanes
+        .iter()
+        .map(|lane| LaneInfo { name: lane.name.clone(), region: lane.settings.region.clone(), provider: lane.provider })
+        .collect();
+    for (language, format) in [("csv", Format::Csv), ("ndjson", Format::Ndjson), ("json", Format::AwsResources)] {
+        let blocks = Page::readme().blocks(language);
+        assert!(!blocks.is_empty(), "the README shows no {language}");
+        for block in blocks {
+            let mut options = Options { lanes: lanes.clone(), prefix: "page".into(), ..Options::default() };
+            if format == Format::AwsResources {
+                // A list names no lane and no tags: the command below it does.
+                options.lanes.clear();
+                options.lane = LaneName::new("tag-hangzhou").ok();
+                options.set.extend([set_argument("env=prod").unwrap()]);
+            }
+            let rows = file::read(Cursor::new(block.text), Path::new(&block.place), options, None).unwrap();
+            assert_eq!(rows.format(), format, "{}", block.place);
+            let mut count = 0;
+            for row in rows {
+                let Row::Job { job, line } = row.unwrap() else { panic!("{}: a bad row", block.place) };
+                if let Some(lane) = config.lanes.iter().find(|lane| lane.name == job.lane) {
+                    let checked = (lane.provider.build)(&lane.settings).unwrap().check(&job);
+                    assert_eq!(checked, provider::Checked::default(), "{}, line {line}", block.place);
+                }
+                count += 1;
+            }
+            assert!(count > 0, "{}", block.place);
+        }
+    }
+}
+
+#[test]
+fn the_exit_codes_of_the_readme_are_those_of_the_code() {
+    let table = Page::readme().table("exit code");
+    let listed: Vec<u8> = table.iter().map(|row| row[0].parse().unwrap()).collect();
+    // 0 and 2 are those of every program: done, and usage.
+    assert_eq!(listed, [0, exit::DEAD, 2, exit::BAD_INPUT, exit::UNAVAILABLE, exit::CONFIG, exit::INTERRUPTED]);
+    for code in listed {
+        assert!(exit::HELP.split([' ', ',']).any(|word| word == code.to_string()), "--help does not name {code}");
+    }
+}
+
+#[test]
+fn the_providers_of_the_readme_are_those_of_the_code() {
+    let rows = Page::readme().table("provider");
+    let names: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(names, provider::ALL.iter().map(|entry| entry.name).collect::<Vec<_>>());
+    for (row, entry) in rows.iter().zip(provider::ALL) {
+        let settings = provider::Settings { region: "cn-north-4".into(), ..provider::Settings::default() };
+        let limits = (entry.build)(&settings).unwrap().limits().clone();
+        let expected =
+            [limits.resources_per_call.to_string(), limits.tags_per_call.to_string(), entry.default_rate.to_string()];
+        assert_eq!(row[3..6], expected, "{}", entry.name);
+    }
+}
+
+#[test]
+fn validate_and_plan_print_what_the_readme_shows() {
+    let shown = Page::readme().blocks("text").remove(0).text;
+    for (command, words) in [
+        ("$ tagmill validate\n", vec!["validate"]),
+        ("$ tagmill plan examples/servers.csv\n", vec!["plan", "examples/servers.csv"]),
+    ] {
+        let after = shown.split_once(command).unwrap_or_else(|| panic!("the README shows no {command}")).1;
+        let expected = after.split("\n$ ").next().unwrap().trim_end();
+        let out = Command::new(env!("CARGO_BIN_EXE_tagmill"))
+            .args(words)
+            .current_dir(page::root())
+            .env("TAGMILL_CONFIG", "examples/sim.yaml")
+            .output()
+            .unwrap();
+        let printed = [out.stdout, out.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+        assert_eq!(printed.trim_end(), expected, "{command}");
+    }
+}
+
+#[test]
+fn every_relative_link_leads_somewhere() {
+    let mut count = 0;
+    for page in Page::all() {
+        for link in page.links() {
+            let target = page.folder().join(link.split('#').next().unwrap_or_default());
+            assert!(target.exists(), "{}: {link} leads nowhere", page.name);
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "the pages have {count} links");
+}
+
+#[test]
+fn every_file_the_pages_name_exists() {
+    let mut count = 0;
+    for page in Page::all() {
+        for path in page.paths() {
+            assert!(page::root().join(&path).exists(), "{}: {path} is named and missing", page.name);
+            count += 1;
+        }
+    }
+    assert!(count >= 40, "the pages name {count} files");
+}
+
+#[test]
+fn the_map_of_the_code_names_every_folder() {
+    fn folders(of: &Path, into: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(of).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
+            let path = entry.path();
+            into.insert(format!("{}/", path.strip_prefix(page::root()).unwrap().display()));
+            folders(&path, into);
+        }
+    }
+    let mut there = BTreeSet::new();
+    folders(&page::root().join("src"), &mut there);
+    let map = Page::read("docs/ARCHITECTURE.md").table("folder");
+    let named: BTreeSet<String> = map.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    assert_eq!(named, there);
+}
+
+#[test]
+fn the_numbers_of_the_states_are_the_constants_of_the_code() {
+    let table = Page::read("docs/STATES.md").table("number");
+    assert!(table.len() >= 10);
+    for row in table {
+        let (name, path) = row[2].trim_matches('`').split_once("` in `").unwrap();
+        let code = fs::read_to_string(page::root().join(path)).unwrap();
+        let line = code.lines().find(|line| line.contains(&format!("const {name}: ")));
+        let value = line.and_then(|line| line.split_once(" = ")).unwrap_or_else(|| panic!("{path} has no {name}")).1;
+        assert_eq!(page::numbers(&row[1]), page::numbers(value), "{name} in {path}");
+    }
+}
