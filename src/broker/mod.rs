@@ -1,24 +1,37 @@
 //! Where jobs come from and answers go: one small interface, two implementations, one behaviour suite.
 
 pub mod embedded;
+pub mod rabbitmq;
+
+mod orders;
 
 pub use crate::job::{Mark, Ticket};
+pub use orders::{CancelOrder, Orders};
 
 use crate::job::{DeadLetter, LaneName, Receipt};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::future::Future;
+use std::{future::Future, sync::Arc};
+use tokio::sync::watch;
 
 /// One message as the broker hands it over.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// To be acked once everything the message asked for is final and recorded.
     pub ticket: Ticket,
+    /// The message's name: the same when it is handed out again, whoever gets it. Ids of documents are made of it.
+    pub id: Arc<str>,
     /// The message, byte for byte.
     pub body: Vec<u8>,
     /// Line of the file it came from.
     pub line: Option<u64>,
     /// Items that were final before a crash: their index in the job, and what they came to.
     pub marks: Vec<(u32, Mark)>,
+    /// When it was published, where the broker knows: stands for a missing `created_at` and does not move at a
+    /// redelivery.
+    pub published_at: Option<Timestamp>,
+    /// W3C trace context (`traceparent`) of the message.
+    pub trace: Option<Arc<str>>,
 }
 
 /// A message that is no job: dead-lettered byte for byte, with the reason beside it.
@@ -69,7 +82,7 @@ pub enum Deed {
 }
 
 /// Why the broker could not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum BrokerError {
     /// Another process works on the same state.
     #[error("{0}")]
@@ -77,9 +90,16 @@ pub enum BrokerError {
     /// The store is damaged, full or not writable; the text says which and what to do.
     #[error("{0}")]
     Storage(String),
-    /// The lane belongs to somebody else now: forget its tickets.
-    #[error("lane {0} is lost: another worker has it now")]
-    LaneLost(LaneName),
+    /// The lane may belong to somebody else now: forget its tickets and open it anew.
+    #[error("lane {0} is lost: {1}")]
+    LaneLost(LaneName, String),
+    /// The broker cannot be reached, or does not answer in time; the text says where and why. Worth another try.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The broker refuses what we ask for: a permission is missing, or an object is there with other arguments. No try
+    /// will change that.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// The deliveries of one lane, in order, to one owner.
@@ -90,6 +110,27 @@ pub trait Feed: Send {
 
     /// True when nothing is left to hand over and nothing more will come by itself (never on a network broker).
     fn is_exhausted(&self) -> bool;
+
+    /// Asked right before every provider call: an error says that the lane may be somebody else's, so that the call must
+    /// not be made.
+    fn check(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    /// Why the lane shall be ended in good order (drain, settle, drop the feed) and opened again: a better owner waits,
+    /// or its window has to be another one.
+    fn wants_reopening(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Ends the lane: every ticket that was not acked is free for the next owner when this returns. Dropping the feed
+    /// does the same without waiting for it.
+    fn close(self) -> impl Future<Output = ()> + Send
+    where
+        Self: Sized,
+    {
+        async { drop(self) }
+    }
 }
 
 /// A queue per lane, a place for dead letters, a place for receipts.
@@ -97,9 +138,16 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// The deliveries of one lane.
     type Feed: Feed;
 
+    /// Whether it remembers marks over a crash. Where it does not, an unsettled message comes back whole.
+    const REMEMBERS_MARKS: bool;
+
+    /// What operators want of the lanes: the present state, and every change of it.
+    fn orders(&self) -> watch::Receiver<Arc<Orders>>;
+
     /// Opens a lane: unacked messages of earlier owners come first, in their order.
     fn open_lane(&self, lane: &LaneName) -> impl Future<Output = Result<Self::Feed, BrokerError>> + Send;
 
-    /// Records deeds in order, all of them or none. `Ok` means they survive a crash.
+    /// Records deeds in order: an ack only when everything before it is safe. `Ok` means they survive a crash; after an
+    /// error they may have been recorded or not, and recording them again does no harm.
     fn commit(&self, deeds: Vec<Deed>) -> impl Future<Output = Result<(), BrokerError>> + Send;
 }

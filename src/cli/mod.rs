@@ -7,12 +7,14 @@ pub mod config;
 pub mod demo;
 pub mod dlq;
 pub mod exit;
+pub mod fleet;
 pub mod plan;
 pub mod schema;
 pub mod sim;
 pub mod validate;
 
 mod files;
+
 mod progress;
 mod report;
 mod run;

@@ -1,5 +1,6 @@
 //! The config: raw as written, valid as proven; loaded from a file and the environment.
 
+mod broker;
 pub mod credentials;
 mod duration;
 mod env;
@@ -16,6 +17,7 @@ mod tests;
 mod tree;
 mod valid;
 
+pub use broker::{Broker, BrokerTls, Topology, Window};
 pub use credentials::{Credentials, Login, Resolved};
 pub use lane::{LaneConfig, Mode, Rate, Retry};
 #[cfg(test)]
@@ -23,4 +25,4 @@ pub(crate) use load::parse_with;
 pub use load::{ConfigError, DEFAULT_PATH, load, parse};
 pub use read::Complaint;
 pub use secret::{Secret, SecretError};
-pub use valid::{Broker, Config, Server};
+pub use valid::{Config, Server};

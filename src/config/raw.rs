@@ -28,8 +28,48 @@ pub struct RawConfig {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawBroker {
-    /// `amqp://` or `amqps://`; a reference where it holds a password.
+    /// `amqp://` or `amqps://`; a reference where it holds a password. Several nodes of a cluster with commas between.
     pub url: RawSecret,
+    /// What `amqps://` needs beyond the system's certificates.
+    pub tls: Option<RawBrokerTls>,
+    /// `declare` makes exchanges and queues that are missing, `assert` only checks them. Default `declare`.
+    pub topology: Option<RawTopology>,
+    /// What one lane holds at most of messages that are not done.
+    pub window: Option<RawWindow>,
+}
+
+/// Files in PEM.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawBrokerTls {
+    /// Certificates of the authorities to trust besides the system's.
+    pub ca: Option<PathBuf>,
+    /// Our certificate, with `key` beside it.
+    pub certificate: Option<PathBuf>,
+    /// The key of our certificate.
+    pub key: Option<PathBuf>,
+}
+
+/// Whether tagmill makes its exchanges and queues.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawTopology {
+    /// Make what is missing.
+    Declare,
+    /// Only check; for a user without the permission to configure.
+    Assert,
+}
+
+/// What one lane holds at most; whichever comes first.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawWindow {
+    /// Messages. Default 1000.
+    #[schemars(range(min = 1, max = 2000))]
+    pub messages: Option<u32>,
+    /// Megabytes of messages. Default 64.
+    #[schemars(range(min = 1, max = 4096))]
+    pub megabytes: Option<u32>,
 }
 
 /// The HTTP server.

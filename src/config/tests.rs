@@ -25,7 +25,11 @@ fn warnings(text: &str) -> String {
 }
 
 const FULL: &str = r#"
-broker: { url: { env: AMQP_URL } }
+broker:
+  url: { env: AMQP_URL }
+  tls: { ca: /etc/ca.pem, certificate: /etc/me.pem, key: /etc/me.key }
+  topology: assert
+  window: { messages: 500, megabytes: 16 }
 state: /var/lib/tagmill
 server: { listen: "0.0.0.0:9464" }
 lanes:
@@ -53,7 +57,10 @@ rules:
 fn a_full_config_is_read_field_by_field_and_defaults_fill_the_rest() {
     let config = read(FULL).unwrap();
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
-    assert_eq!(config.broker.unwrap().url, Secret::Env("AMQP_URL".into()));
+    let broker = config.broker.unwrap();
+    assert_eq!(broker.url, Secret::Env("AMQP_URL".into()));
+    assert_eq!((broker.topology, broker.tls.ca), (Topology::Assert, Some("/etc/ca.pem".into())));
+    assert_eq!(broker.window, Window { messages: 500, megabytes: 16 });
     assert_eq!(config.state, Path::new("/var/lib/tagmill"));
     assert_eq!(config.server.unwrap().listen.port(), 9464);
     assert_eq!(config.rules, [serde_json::json!({"match": {"source": "x"}, "n": 1})]);
@@ -310,7 +317,7 @@ fn the_schema_and_the_reader_know_the_same_fields() {
         assert!(!told.contains("unknown field"), "{path}: {told}");
     }
     // And the other way round: what the reader names as known, the schema has.
-    let nonsense = "{x_: 5, broker: {x_: 1}, server: {x_: 1}, lanes: [{x_: 1, credentials: {x_: 1, token: {x_: 1}}, \
+    let nonsense = "{x_: 5, broker: {x_: 1, tls: {x_: 1}, window: {x_: 1}}, server: {x_: 1}, lanes: [{x_: 1, credentials: {x_: 1, token: {x_: 1}}, \
         rate: {x_: 1}, limits: {x_: 1}, retry: {x_: 1}}]}";
     let told = wrong(nonsense);
     let mut names: Vec<&str> =

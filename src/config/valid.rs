@@ -1,9 +1,9 @@
 //! The config as proven: what is in here needs no second look.
 
+use super::broker::Broker;
 use super::lane::LaneConfig;
 use super::overlap;
 use super::read::{Complaint, Notes, Section};
-use super::secret::Secret;
 use super::tree::{Shape, Tree};
 use crate::provider::{self, Entry};
 use std::collections::HashMap;
@@ -29,13 +29,6 @@ pub struct Config {
     pub warnings: Vec<Complaint>,
 }
 
-/// The broker of a fleet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broker {
-    /// `amqp://` or `amqps://`, or where that is kept.
-    pub url: Secret,
-}
-
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -58,7 +51,6 @@ impl Config {
     /// What the config asks for and this version does not do, told wherever the config is used.
     pub fn not_yet(&self) -> Vec<&'static str> {
         let asked = [
-            (self.broker.is_some(), "broker: this version works on its embedded queue only; RabbitMQ is not used"),
             (self.server.is_some(), "server: this version serves no HTTP"),
             (!self.rules.is_empty(), "rules: this version takes no events"),
         ];
@@ -85,7 +77,7 @@ fn line(complaint: &Complaint) -> u64 {
 fn read(tree: &Tree, catalog: &Catalog, notes: &mut Notes) -> Option<Config> {
     let section = Section::open(tree, "", &FIELDS, notes)?;
     let state = section.text("state", notes).unwrap_or("./tagmill-state").into();
-    let broker = section.section("broker", &["url"], notes).and_then(|section| broker(&section, notes));
+    let broker = Broker::read(&section, notes);
     let server = section.section("server", &["listen"], notes).and_then(|section| server(&section, notes));
     let rules = section.list("rules", notes).unwrap_or_default().iter().map(Tree::to_json).collect();
     let lanes = lanes(&section, catalog, notes);
@@ -114,26 +106,6 @@ fn lanes<'t>(section: &Section<'t>, catalog: &Catalog, notes: &mut Notes) -> Vec
         lanes.extend(LaneConfig::read(tree, &path, catalog, notes).map(|lane| (tree, lane)));
     }
     lanes
-}
-
-fn broker(section: &Section<'_>, notes: &mut Notes) -> Option<Broker> {
-    let Some(tree) = section.get("url") else {
-        section.error("url", notes, "is missing");
-        return None;
-    };
-    let url = Secret::read(tree, &section.at("url"), notes)?;
-    if let Secret::Plain(text) = &url {
-        let Some(rest) = text.strip_prefix("amqp://").or_else(|| text.strip_prefix("amqps://")) else {
-            section.error("url", notes, "expected amqp:// or amqps://");
-            return None;
-        };
-        let authority = rest.split('/').next().unwrap_or_default();
-        if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
-            let text = "the password stands in the config; use {env: NAME}, {file: PATH} or {exec: [...]}";
-            notes.warn(&tree.place, &section.at("url"), text);
-        }
-    }
-    Some(Broker { url })
 }
 
 fn server(section: &Section<'_>, notes: &mut Notes) -> Option<Server> {

@@ -97,7 +97,16 @@ fn page(read: &ReadTransaction, lane: u32, cursor: u64, most: usize) -> Res<Vec<
             Some(table) => marks::of(table, ticket)?,
             None => Vec::new(),
         };
-        found.push(Delivery { ticket: Ticket(ticket), body: body.to_vec(), line: from_row.checked_sub(1), marks });
+        found.push(Delivery {
+            ticket: Ticket(ticket),
+            id: ticket.to_string().into(),
+            body: body.to_vec(),
+            line: from_row.checked_sub(1),
+            marks,
+            // Every job was given its `created_at` when it was enqueued.
+            published_at: None,
+            trace: None,
+        });
         if left == 0 {
             break;
         }

@@ -30,7 +30,7 @@ pub use replay::{Pick, Replayed};
 pub use runs::{EnqueueRow, Run, RunId, RunState, RunSummary};
 pub use totals::{LaneTotals, RunTotals};
 
-use super::{Broker, BrokerError, Deed};
+use super::{Broker, BrokerError, Deed, Orders};
 use crate::job::{LaneName, Receipt};
 use board::Board;
 use fault::Res;
@@ -38,6 +38,7 @@ use place::Place;
 use redb::{ReadTransaction, ReadableTable, TableError};
 use std::{path::Path, sync::Arc};
 use store::Store;
+use tokio::sync::watch;
 use txn::Txn;
 use writer::Writer;
 
@@ -48,6 +49,8 @@ pub struct Embedded {
     writer: Arc<Writer>,
     store: Arc<Store>,
     board: Arc<Board>,
+    /// Nobody gives orders to a queue that one process has to itself.
+    orders: Arc<watch::Sender<Arc<Orders>>>,
 }
 
 impl Embedded {
@@ -70,7 +73,7 @@ impl Embedded {
         let store = Arc::new(Store::open(Place::take(dir)?, opener)?);
         let board = Arc::new(Board::default());
         let writer = Arc::new(Writer::start(Arc::clone(&store), Arc::clone(&board))?);
-        Ok(Self { writer, store, board })
+        Ok(Self { writer, store, board, orders: Arc::default() })
     }
 
     /// Appends messages to a lane outside of any run, durably: (items, message) each.
@@ -154,6 +157,12 @@ fn lane_number(read: &ReadTransaction, lane: &LaneName) -> Res<Option<u32>> {
 
 impl Broker for Embedded {
     type Feed = EmbeddedFeed;
+
+    const REMEMBERS_MARKS: bool = true;
+
+    fn orders(&self) -> watch::Receiver<Arc<Orders>> {
+        self.orders.subscribe()
+    }
 
     async fn open_lane(&self, lane: &LaneName) -> Result<EmbeddedFeed, BrokerError> {
         EmbeddedFeed::open(self, lane).await

@@ -1,0 +1,72 @@
+//! A message on its way out: where to, its bytes, and the headers that everybody may read.
+
+use super::topology::short;
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable},
+};
+use std::sync::Arc;
+
+/// Header bytes of one text at most: the frame that carries them all is bounded.
+const HEADER_BYTES: usize = 4_096;
+
+/// A persistent message.
+#[derive(Clone)]
+pub struct Message {
+    /// Exchange.
+    pub exchange: &'static str,
+    /// Routing key; at most 255 bytes.
+    pub key: String,
+    /// Name of the message; a consumer drops repeats by it.
+    pub id: String,
+    /// Headers.
+    pub headers: FieldTable,
+    /// `application/json`, or `application/octet-stream` for bytes that are no job.
+    pub content_type: &'static str,
+    /// 9 for events, 0 for bulk; heard by RabbitMQ 4.
+    pub priority: u8,
+    /// Seconds since 1970 when it was made.
+    pub timestamp: Option<u64>,
+    /// The bytes. Shared, because they stay here until the broker has confirmed them.
+    pub body: Arc<[u8]>,
+}
+
+impl Message {
+    /// A JSON document.
+    pub fn json(exchange: &'static str, key: String, id: String, body: Vec<u8>) -> Self {
+        let headers = FieldTable::default();
+        let body = body.into();
+        Self { exchange, key, id, headers, content_type: "application/json", priority: 0, timestamp: None, body }
+    }
+
+    /// Adds a header; a long text is cut.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, text: &str) -> Self {
+        let cut = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= HEADER_BYTES).last().unwrap_or(0);
+        let text = if text.len() > HEADER_BYTES { text.get(..cut).unwrap_or_default() } else { text };
+        self.headers.insert(name.into(), AMQPValue::LongString(text.into()));
+        self
+    }
+
+    pub(super) fn properties(&self) -> BasicProperties {
+        // An id that is too long for the wire cannot be one of ours; its hash names it as well.
+        let id = short(&self.id).unwrap_or_else(|_| crate::job::stable_hash(&[&self.id]).as_str().into());
+        let properties = BasicProperties::default()
+            .with_message_id(id)
+            .with_delivery_mode(2)
+            .with_content_type(self.content_type.into())
+            .with_priority(self.priority)
+            .with_headers(self.headers.clone());
+        match self.timestamp {
+            Some(at) => properties.with_timestamp(at),
+            None => properties,
+        }
+    }
+}
+
+/// Never shows the body.
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Message({} to {} {}, {} bytes)", self.id, self.exchange, self.key, self.body.len())
+    }
+}

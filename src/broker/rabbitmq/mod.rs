@@ -1,0 +1,19 @@
+//! RabbitMQ: a quorum queue with one active consumer a lane, and everything a fleet shares beside it.
+//!
+//! Nothing here is repaired in place. A connection, a channel or a consumer that fails is dropped, the lanes on it are
+//! lost, and everything that was not acked is handed out again, to us or to another worker.
+
+pub mod address;
+pub mod link;
+pub mod message;
+pub mod names;
+pub mod publisher;
+pub mod topology;
+
+mod fault;
+
+pub use address::{Address, Tls};
+pub use link::{Link, LinkState};
+pub use message::Message;
+pub use publisher::Publisher;
+pub use topology::Topology;

@@ -1,0 +1,351 @@
+//! Publishing with confirms: pipelined, on a connection of its own, again after a loss, and answered only when safe.
+
+use super::{
+    address::Address,
+    fault::answered,
+    link::{Link, LinkState},
+    message::Message,
+    topology::{self, Topology, short},
+};
+use crate::broker::BrokerError;
+use lapin::{
+    Channel, Confirmation, PublisherConfirm,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+};
+use std::{
+    collections::VecDeque,
+    future::{Future as _, poll_fn},
+    pin::Pin,
+    task::Poll,
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+/// Messages on their way to the broker that it has not confirmed.
+const WINDOW: usize = 500;
+/// Without a confirm for that long a channel is given up (RabbitMQ 3.10 can leave one stuck after an election).
+const STUCK: Duration = Duration::from_secs(15);
+/// Waits between tries to connect: the first, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Publishes what it is given. Clones share one connection; it closes when the last one is dropped.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    send: mpsc::Sender<Outgoing>,
+    state: watch::Receiver<LinkState>,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    message: Message,
+    done: oneshot::Sender<Result<(), BrokerError>>,
+}
+
+struct Flying {
+    outgoing: Outgoing,
+    confirm: PublisherConfirm,
+    since: Instant,
+}
+
+/// Why a channel is not used any more.
+enum End {
+    /// Nobody wants to publish any more, and everything is confirmed.
+    Done,
+    /// The broker refused a message or answers nothing; another channel may do.
+    Fresh(String),
+    /// The connection is gone.
+    Lost(String),
+    /// The broker will not do it.
+    Refused(BrokerError),
+}
+
+impl Publisher {
+    /// Starts to connect. Until there is a connection, publishing waits.
+    pub fn start(address: Address, name: String, topology: Topology) -> Self {
+        let (send, requests) = mpsc::channel(WINDOW);
+        let (tell, state) = watch::channel(LinkState::Lost("not connected yet".into()));
+        let task = Task { address, name, topology, requests, tell, unsent: VecDeque::new() };
+        tokio::spawn(task.run());
+        Self { send, state }
+    }
+
+    /// Publishes these, in order. `Ok` when the broker has confirmed every one of them; a loss of the connection in
+    /// between makes it wait and may publish some of them twice, with the same id.
+    pub async fn publish(&self, messages: Vec<Message>) -> Result<(), BrokerError> {
+        let mut waiting = Vec::with_capacity(messages.len());
+        for message in messages {
+            waiting.push(self.begin(message).await?);
+        }
+        for confirmed in waiting {
+            confirmed.confirmed().await?;
+        }
+        Ok(())
+    }
+
+    /// Hands one message over, waiting for room; the answer tells when it is safe. Messages keep their order.
+    pub async fn begin(&self, message: Message) -> Result<Promised, BrokerError> {
+        let (done, answer) = oneshot::channel();
+        self.send.send(Outgoing { message, done }).await.map_err(|_| gone())?;
+        Ok(Promised(answer))
+    }
+
+    /// Whether it can publish: connected, blocked by the broker, or without a connection.
+    pub fn state(&self) -> watch::Receiver<LinkState> {
+        self.state.clone()
+    }
+}
+
+/// A message on its way.
+#[derive(Debug)]
+pub struct Promised(oneshot::Receiver<Result<(), BrokerError>>);
+
+impl Promised {
+    /// Waits until the broker has it.
+    pub async fn confirmed(self) -> Result<(), BrokerError> {
+        self.0.await.map_err(|_| gone())?
+    }
+}
+
+fn gone() -> BrokerError {
+    BrokerError::Unavailable("the connection for publishing was closed".into())
+}
+
+struct Task {
+    address: Address,
+    name: String,
+    topology: Topology,
+    requests: mpsc::Receiver<Outgoing>,
+    tell: watch::Sender<LinkState>,
+    /// Handed over, and not with the broker on the present channel.
+    unsent: VecDeque<Outgoing>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut wait = BACKOFF.0;
+        loop {
+            let began = Instant::now();
+            let end = match self.connect().await {
+                Ok(link) => {
+                    let end = self.serve(&link).await;
+                    link.close().await;
+                    end
+                }
+                Err(error @ BrokerError::Refused(_)) => End::Refused(error),
+                Err(error) => End::Lost(error.to_string()),
+            };
+            match end {
+                End::Done => return,
+                End::Refused(error) => {
+                    tracing::error!(why = %error, "publishing is refused");
+                    self.tell.send_replace(LinkState::Lost(error.to_string()));
+                    self.refuse(&error);
+                }
+                End::Fresh(why) | End::Lost(why) => {
+                    tracing::warn!(%why, "the connection for publishing is lost; connecting again");
+                    self.tell.send_replace(LinkState::Lost(why));
+                }
+            }
+            if self.requests.is_closed() && self.requests.is_empty() && self.unsent.is_empty() {
+                return;
+            }
+            // A connection that held for a while starts the waits anew.
+            wait = if began.elapsed() > BACKOFF.1 * 2 { BACKOFF.0 } else { (wait * 2).min(BACKOFF.1) };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn connect(&self) -> Result<Link, BrokerError> {
+        let link = Link::open(&self.address, &self.name).await?;
+        self.topology.prepare(&link).await?;
+        Ok(link)
+    }
+
+    /// Uses one connection, channel after channel.
+    async fn serve(&mut self, link: &Link) -> End {
+        let mut wait = BACKOFF.0;
+        loop {
+            let channel = match confirming(link).await {
+                Ok(channel) => channel,
+                Err(error @ BrokerError::Refused(_)) => return End::Refused(error),
+                Err(error) => return End::Lost(error.to_string()),
+            };
+            self.tell.send_replace(LinkState::Up);
+            match self.pump(link, &channel).await {
+                End::Fresh(why) => {
+                    tracing::warn!(%why, "publishing goes on with a fresh channel");
+                    topology::close(&channel).await;
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(BACKOFF.1);
+                    // What was returned may be missing its queue.
+                    if let Err(error) = self.topology.prepare(link).await {
+                        return match error {
+                            BrokerError::Refused(_) => End::Refused(error),
+                            error => End::Lost(error.to_string()),
+                        };
+                    }
+                }
+                end => return end,
+            }
+        }
+    }
+
+    /// Publishes until something ends the channel. Whatever is not confirmed then is in `unsent`, in order.
+    async fn pump(&mut self, link: &Link, channel: &Channel) -> End {
+        let mut flying: VecDeque<Flying> = VecDeque::new();
+        let end = self.exchange(link, channel, &mut flying).await;
+        for mut one in flying.into_iter().rev() {
+            // What has been confirmed in the meantime needs no second try.
+            match ready(&mut one.confirm).await {
+                Some(Ok(Confirmation::Ack(None))) => settle(one.outgoing, Ok(())),
+                _ => self.unsent.push_front(one.outgoing),
+            }
+        }
+        end
+    }
+
+    async fn exchange(&mut self, link: &Link, channel: &Channel, flying: &mut VecDeque<Flying>) -> End {
+        let mut state = link.state();
+        let mut look = tokio::time::interval(Duration::from_secs(1));
+        let mut open = true;
+        loop {
+            let now = state.borrow_and_update().clone();
+            let blocked = match now {
+                LinkState::Lost(why) => return End::Lost(why),
+                LinkState::Blocked(_) => true,
+                LinkState::Up => false,
+            };
+            self.tell.send_if_modified(|told| {
+                *told != now && {
+                    *told = now.clone();
+                    true
+                }
+            });
+            // Nothing is written on a blocked connection: what waits here costs less than what waits there.
+            let room = !blocked && flying.len() < WINDOW;
+            if room && let Some(outgoing) = self.unsent.pop_front() {
+                match send(channel, outgoing).await {
+                    Ok(one) => flying.push_back(one),
+                    Err((outgoing, end)) => {
+                        self.unsent.push_front(outgoing);
+                        return end;
+                    }
+                }
+                continue;
+            }
+            if !open && flying.is_empty() && self.unsent.is_empty() {
+                return End::Done;
+            }
+            tokio::select! {
+                biased;
+                changed = state.changed() => {
+                    if changed.is_err() {
+                        return End::Lost("the connection was closed".into());
+                    }
+                }
+                confirmed = front(flying) => {
+                    let Some(one) = flying.pop_front() else { continue };
+                    match confirmed {
+                        Ok(Confirmation::Ack(None)) => settle(one.outgoing, Ok(())),
+                        Ok(Confirmation::Ack(Some(returned))) => {
+                            // The client may pin a returned message to the confirm of another: its own id tells.
+                            let id = returned.delivery.properties.message_id().clone();
+                            tracing::error!(message = ?id, "a message had no queue to go to; it is sent again");
+                            self.unsent.push_front(one.outgoing);
+                            return End::Fresh("a message was returned".into());
+                        }
+                        Ok(Confirmation::Nack(_)) => {
+                            self.unsent.push_front(one.outgoing);
+                            return End::Fresh("the broker could not take a message".into());
+                        }
+                        Ok(Confirmation::NotRequested) => {
+                            self.unsent.push_front(one.outgoing);
+                            return End::Fresh("the channel does not confirm".into());
+                        }
+                        Err(error) => {
+                            self.unsent.push_front(one.outgoing);
+                            return ended(&error);
+                        }
+                    }
+                }
+                wanted = self.requests.recv(), if open && room => match wanted {
+                    Some(outgoing) => self.unsent.push_back(outgoing),
+                    None => open = false,
+                },
+                _ = look.tick() => {
+                    if !blocked && flying.front().is_some_and(|one| one.since.elapsed() > STUCK) {
+                        return End::Fresh(format!("no confirm in {STUCK:?}"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nothing that waits can be published.
+    fn refuse(&mut self, error: &BrokerError) {
+        for outgoing in self.unsent.drain(..) {
+            settle(outgoing, Err(error.clone()));
+        }
+        while let Ok(outgoing) = self.requests.try_recv() {
+            settle(outgoing, Err(error.clone()));
+        }
+    }
+}
+
+fn settle(outgoing: Outgoing, outcome: Result<(), BrokerError>) {
+    // Whoever asked may have gone; the message is where it should be.
+    let _ = outgoing.done.send(outcome);
+}
+
+async fn confirming(link: &Link) -> Result<Channel, BrokerError> {
+    let channel = link.channel().await?;
+    answered("asking for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    Ok(channel)
+}
+
+async fn send(channel: &Channel, outgoing: Outgoing) -> Result<Flying, (Outgoing, End)> {
+    let message = &outgoing.message;
+    let names = short(message.exchange).and_then(|exchange| Ok((exchange, short(&message.key)?)));
+    let (exchange, key) = match names {
+        Ok(names) => names,
+        Err(error) => return Err((outgoing, End::Refused(error))),
+    };
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let sending = channel.basic_publish(exchange, key, options, &message.body, message.properties());
+    match tokio::time::timeout(STUCK, sending).await {
+        Ok(Ok(confirm)) => Ok(Flying { outgoing, confirm, since: Instant::now() }),
+        Ok(Err(error)) => {
+            let end = ended(&error);
+            Err((outgoing, end))
+        }
+        // It is not withdrawn by that: it may arrive twice.
+        Err(_) => Err((outgoing, End::Lost(format!("nothing could be written in {STUCK:?}")))),
+    }
+}
+
+fn ended(error: &lapin::Error) -> End {
+    match super::fault::told(error, "publishing") {
+        error @ BrokerError::Refused(_) => End::Refused(error),
+        error => End::Lost(error.to_string()),
+    }
+}
+
+/// The answer to the oldest message on its way.
+async fn front(flying: &mut VecDeque<Flying>) -> lapin::Result<Confirmation> {
+    match flying.front_mut() {
+        Some(one) => (&mut one.confirm).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The answer, where it is there already.
+async fn ready(confirm: &mut PublisherConfirm) -> Option<lapin::Result<Confirmation>> {
+    poll_fn(|cx| match Pin::new(&mut *confirm).poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
