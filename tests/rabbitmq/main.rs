@@ -11,4 +11,5 @@
 mod rabbit;
 
 mod node_client;
+mod node_script;
 mod nodes;

@@ -9,7 +9,12 @@ const BETWEEN_PROBES: Duration = Duration::from_millis(50);
 /// Asks until the answer is `Some` and returns what was found; panics with `what` after `deadline`.
 ///
 /// Real time only: under a paused tokio clock the deadline passes at once.
-pub async fn eventually<T>(what: &str, deadline: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, deadline: Duration, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    within(deadline, probe).await.unwrap_or_else(|| panic!("{what}: not within {deadline:?}"))
+}
+
+/// As `eventually`, for who has more to say when the deadline has passed: then it is `None`.
+pub async fn within<T>(deadline: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let asking = async {
         loop {
             if let Some(found) = probe().await {
@@ -18,10 +23,7 @@ pub async fn eventually<T>(what: &str, deadline: Duration, mut probe: impl Async
             tokio::time::sleep(BETWEEN_PROBES).await;
         }
     };
-    match tokio::time::timeout(deadline, asking).await {
-        Ok(found) => found,
-        Err(_) => panic!("{what}: not within {deadline:?}"),
-    }
+    tokio::time::timeout(deadline, asking).await.ok()
 }
 
 /// A name nobody else uses, in this run or any other: for queues, virtual hosts and users on a shared broker.

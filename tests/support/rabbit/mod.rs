@@ -31,9 +31,9 @@ pub mod wire;
 
 pub use certificates::Certificates;
 pub use cluster::Cluster;
-pub use eventually::{eventually, unique};
+pub use eventually::{eventually, unique, within};
 pub use node::Node;
 pub use ports::free_port;
 pub use setup::{ClientCertificate, Setup};
-pub use shared::shared_broker;
+pub use shared::{left_out, shared_broker};
 pub use wire::answers;

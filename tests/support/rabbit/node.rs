@@ -3,7 +3,7 @@
 use super::{
     certificates::Certificates,
     epmd::Epmd,
-    eventually,
+    eventually, within,
     guard::{Guard, own_group},
     installation::Installation,
     ports::free_port,
@@ -99,16 +99,14 @@ impl Node {
 
     pub(super) async fn wait_until_up(&mut self) {
         let address = self.address();
-        let polling = eventually("an answer", BOOT, async || {
+        let up = within(BOOT, async || {
             let server = self.server.as_mut()?;
             if let Some(status) = server.try_wait().expect("a child") {
                 return Some(Err(format!("ended with {status}")));
             }
             wire::answers(&address).await.then_some(Ok(()))
         });
-        // `eventually` knows no log, so the deadline is kept here, a little earlier.
-        let up = tokio::time::timeout(BOOT.mul_f32(0.99), polling).await;
-        let up = up.unwrap_or_else(|_| Err(format!("does not answer at {address} after {BOOT:?}")));
+        let up = up.await.unwrap_or_else(|| Err(format!("does not answer at {address} after {BOOT:?}")));
         if let Err(why) = up {
             panic!("the RabbitMQ node {} {why}. The end of its log:\n{}", self.name, self.log_tail(40));
         }
