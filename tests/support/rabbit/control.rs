@@ -17,7 +17,8 @@ impl Node {
         let mut command = self.script("rabbitmqctl");
         let output = tokio::time::timeout(PATIENCE, command.arg("--silent").args(arguments).output()).await;
         let output = output.map_err(|_| format!("not done after {PATIENCE:?}"))?.map_err(|error| error.to_string())?;
-        let [said, complained] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let [said, complained] =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         if output.status.success() { Ok(said.trim().to_owned()) } else { Err(format!("{said}{complained}")) }
     }
 

@@ -23,7 +23,8 @@ impl Installation {
             Some(folder) => vec![PathBuf::from(folder)],
             None => usual_folders(),
         };
-        let complete = |folder: &&PathBuf| ["rabbitmq-server", "rabbitmqctl"].iter().all(|it| folder.join(it).is_file());
+        let complete =
+            |folder: &&PathBuf| ["rabbitmq-server", "rabbitmqctl"].iter().all(|it| folder.join(it).is_file());
         let Some(sbin) = folders.iter().find(complete).cloned() else {
             return Err(format!("no rabbitmq-server and rabbitmqctl in {folders:?}"));
         };

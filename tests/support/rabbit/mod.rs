@@ -35,5 +35,5 @@ pub use eventually::{eventually, unique, within};
 pub use node::Node;
 pub use ports::free_port;
 pub use setup::{ClientCertificate, Setup};
-pub use shared::{left_out, shared_broker};
+pub use shared::{nodes_are_left_out, shared_broker};
 pub use wire::answers;

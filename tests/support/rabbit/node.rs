@@ -3,12 +3,12 @@
 use super::{
     certificates::Certificates,
     epmd::Epmd,
-    eventually, within,
+    eventually,
     guard::{Guard, own_group},
     installation::Installation,
     ports::free_port,
     setup::{ClientCertificate, Setup},
-    wire,
+    wire, within,
 };
 use std::{
     ffi::OsString,

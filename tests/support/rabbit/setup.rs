@@ -1,7 +1,8 @@
 //! How a node is to be: its configuration, plugins and TLS, said before it starts.
 
 use super::{
-    certificates::Certificates, cluster::Cluster, epmd::Epmd, installation::Installation, node::Node, shared::left_out,
+    certificates::Certificates, cluster::Cluster, epmd::Epmd, installation::Installation, node::Node,
+    shared::nodes_are_left_out,
 };
 use std::sync::Arc;
 
@@ -64,8 +65,7 @@ impl Setup {
     }
 
     fn find(&self) -> Option<Installation> {
-        if let Some(variable) = left_out(&["TAGMILL_TEST_NO_BROKER", "TAGMILL_TEST_NO_NODES"]) {
-            eprintln!("skipped: {variable} leaves out the tests that start RabbitMQ nodes of their own");
+        if nodes_are_left_out() {
             return None;
         }
         if self.tls.is_some() && !Certificates::can_be_made() {

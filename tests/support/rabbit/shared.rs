@@ -3,17 +3,25 @@
 use super::wire::Wire;
 use std::env;
 
-/// The first of these variables that is `1`.
-pub fn left_out(variables: &[&'static str]) -> Option<&'static str> {
-    variables.iter().copied().find(|name| env::var(name).is_ok_and(|value| value == "1"))
+/// Whether the environment asks to do without tests that start nodes of their own; says so if it does.
+pub fn nodes_are_left_out() -> bool {
+    let asked = ["TAGMILL_TEST_NO_BROKER", "TAGMILL_TEST_NO_NODES"].into_iter().find(|name| is_on(name));
+    if let Some(variable) = asked {
+        eprintln!("skipped: {variable}=1 leaves out the tests that start RabbitMQ nodes of their own");
+    }
+    asked.is_some()
+}
+
+fn is_on(variable: &str) -> bool {
+    env::var(variable).is_ok_and(|value| value == "1")
 }
 
 /// The URL of the shared broker, or `None` if this run is to do without one.
 ///
 /// Plain `cargo test` sets nothing: then it is the broker at 127.0.0.1:5672, if that lets guest in.
 pub async fn shared_broker() -> Option<String> {
-    if let Some(variable) = left_out(&["TAGMILL_TEST_NO_BROKER"]) {
-        eprintln!("skipped: {variable} leaves out the tests that need a RabbitMQ");
+    if is_on("TAGMILL_TEST_NO_BROKER") {
+        eprintln!("skipped: TAGMILL_TEST_NO_BROKER=1 leaves out the tests that need a RabbitMQ");
         return None;
     }
     if let Ok(url) = env::var("TAGMILL_TEST_AMQP")
