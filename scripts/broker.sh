@@ -194,12 +194,15 @@ from_installation() {
     PATH=$path epmd -port "$epmd_port" -address 127.0.0.1 </dev/null >/dev/null 2>&1 &
     processes+=($!)
     # RUNNING_UNDER_SYSTEMD makes the script become the Erlang machine, so that $! is the server.
-    env -i PATH="$path" LC_ALL=C.UTF-8 HOME="$folder/home" ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$epmd_port" \
-        RABBITMQ_NODENAME=n1@localhost RABBITMQ_NODE_PORT="$amqp_port" RABBITMQ_DIST_PORT="$dist_port" \
-        RABBITMQ_MNESIA_BASE="$folder/data" RABBITMQ_LOG_BASE="$folder/log" \
-        RABBITMQ_CONFIG_FILE="$folder/rabbitmq.conf" RABBITMQ_CONF_ENV_FILE="$folder/env.conf" \
-        RABBITMQ_ENABLED_PLUGINS_FILE="$folder/plugins" RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="$loopback" \
-        RUNNING_UNDER_SYSTEMD=true "$scripts/rabbitmq-server" </dev/null >"$folder/log/start.log" 2>&1 &
+    (
+        cd "$folder"
+        exec env -i PATH="$path" LC_ALL=C.UTF-8 HOME="$folder/home" ERL_EPMD_ADDRESS=127.0.0.1 \
+            ERL_EPMD_PORT="$epmd_port" RABBITMQ_NODENAME=n1@localhost RABBITMQ_NODE_PORT="$amqp_port" \
+            RABBITMQ_DIST_PORT="$dist_port" RABBITMQ_MNESIA_BASE="$folder/data" RABBITMQ_LOG_BASE="$folder/log" \
+            RABBITMQ_CONFIG_FILE="$folder/rabbitmq.conf" RABBITMQ_CONF_ENV_FILE="$folder/env.conf" \
+            RABBITMQ_ENABLED_PLUGINS_FILE="$folder/plugins" RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="$loopback" \
+            RUNNING_UNDER_SYSTEMD=true "$scripts/rabbitmq-server" </dev/null >"$folder/log/start.log" 2>&1
+    ) &
     server=$!
     processes+=("$server")
     if ! await_guest 127.0.0.1 "$amqp_port" node_runs "$server"; then
