@@ -3,8 +3,9 @@
 # that the tests use it for the nodes they start. Nothing is installed, no root is needed, and no service is touched.
 #   eval "$(scripts/rabbitmq-4.sh ~/rabbitmq-4)"
 #   make test ARGS="--test rabbitmq"
+# The broker that the tests share stays the one at 127.0.0.1:5672; TAGMILL_TEST_PROBE=127.0.0.1:1 makes it a new one too.
 # Needs apt-get, dpkg-deb and Debian's archive keys; about 60 MB to download, 150 MB on disk. Optional: no test runs it.
-# DEBIAN_SUITE takes another release than trixie (sid has the newest), DEBIAN_MIRROR another mirror than this machine's.
+# DEBIAN_SUITE takes another release than trixie (sid: RabbitMQ 4.3), DEBIAN_MIRROR another mirror than this machine's.
 set -euo pipefail
 
 if [ $# -ne 1 ] || [ -z "$1" ]; then

@@ -35,9 +35,9 @@ impl Node {
 
     /// Makes sure that every queue declared so far survives `kill9`.
     ///
-    /// A quorum queue's entry in the directory of Raft servers stays in memory for some seconds. Killed within these,
-    /// the queue comes back without a leader, for ever, though its messages were confirmed, and `list_queues` still
-    /// shows a leader (RabbitMQ 3.10 and 4.0). This writes out all such tables and waits for every leader.
+    /// A quorum queue's entry in the directory of Raft servers stays in memory for some seconds. Killed within these, the
+    /// queue comes back without a leader, for ever (RabbitMQ 3.10 and 4.0, where `list_queues` still shows one), or
+    /// empty (4.3), though its messages were confirmed. This writes out all such tables and waits for every leader.
     pub async fn settle(&self) {
         let leaders = "[{ok, _, _} = ra:members(amqqueue:get_pid(Q), 30000) \
                        || Q <- rabbit_amqqueue:list(), amqqueue:is_quorum(Q)]";
