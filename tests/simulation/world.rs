@@ -18,7 +18,7 @@ use tagmill::{
 
 /// Resources are told apart by id; those with an even number never meet the odd ones; keys keep their case.
 #[derive(Debug)]
-struct Plain;
+pub struct Plain;
 
 impl Naming for Plain {
     fn resource_key(&self, resource: &Resource) -> String {
@@ -657,7 +657,7 @@ fn period(script: &Script) -> Duration {
     Duration::from_secs_f64(1.0 / script.per_second)
 }
 
-fn settings(script: &Script, now: Now) -> Settings {
+pub fn settings(script: &Script, now: Now) -> Settings {
     Settings {
         name: LaneName::new("lane").expect("a name"),
         caps: script.caps,
