@@ -37,7 +37,7 @@ impl Naming for Plain {
 pub struct Message {
     pub job: Job,
     marks: Vec<(u32, Mark)>,
-    /// An operator has cancelled it, and this broker tells every owner.
+    /// An operator has cancelled it. A broker without marks tells every owner.
     cancelled: bool,
     delivered: bool,
     /// When this owner took it on.
@@ -236,9 +236,7 @@ impl World {
                 });
             }
             Event::Control(control) => {
-                if let Control::Cancel(which) = &control
-                    && !self.script.marks
-                {
+                if let Control::Cancel(which) = &control {
                     for message in self.messages.iter_mut().filter(|message| !message.acked) {
                         message.cancelled |= match which {
                             Cancel::All => true,
@@ -339,7 +337,7 @@ impl World {
                 message.delivered = true;
                 message.taken = self.now;
                 let mut finals = message.marks.clone();
-                if message.cancelled {
+                if message.cancelled && !self.script.marks {
                     finals = cancelled(&message.job);
                 }
                 self.next_ticket += 1;
@@ -606,7 +604,7 @@ impl World {
                 "NotFound" => faults.poison.contains(id),
                 "Forbidden" => faults.denied.contains(id),
                 "InvalidTagKey.Malformed" => bad_tag,
-                "cancelled" => true,
+                "cancelled" => message.cancelled,
                 "InternalError" | "http_503" | "http_500" | "timeout" | "Busy" => {
                     if dead.attempts > self.script.max_attempts {
                         return Err(format!("L8: {} attempts: {dead:?}", dead.attempts));
