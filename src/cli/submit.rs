@@ -267,26 +267,36 @@ impl Submit<'_> {
 
     /// What an earlier command left in the batch's queue.
     async fn history(&self, link: &Link) -> Result<Tally, Stop> {
-        let mut tally = Tally::default();
+        let (batch, mut tally) = (&self.batch, Tally::default());
+        if depth(link, batch.queue()).await?.is_none() {
+            return Ok(tally);
+        }
         let busy = || Stop {
             code: exit::UNAVAILABLE,
             why: format!(
                 "batch {} is being watched by another process, which holds its notes: end that one first (Ctrl-C; \
                  nothing is lost by it)",
-                self.batch.id
+                batch.id
             ),
         };
-        if depth(link, self.batch.queue()).await?.is_none() {
-            return Ok(tally);
+        let lock = patiently(async || batch.lock_watch(link).await).await?.ok_or_else(busy)?;
+        // Whoever reads it by other means than ours is seen too; what a reader held is back when it is not seen any more.
+        let is_free =
+            async || Ok(depth(link, batch.queue()).await?.is_none_or(|found| found.consumers == 0).then_some(()));
+        patiently(is_free).await?.ok_or_else(busy)?;
+        for _ in 0..TRIES {
+            if !browse(link, batch.queue(), |read| tally.take(batch, &read)).await? {
+                return Err(busy());
+            }
+            // Somebody may look at it without a consumer and hold the note that says when the batch began. Taking it for a
+            // new one would send all of it again. A crash right after the queue was made leaves none: hence an end to this.
+            if tally.begun().is_some() {
+                break;
+            }
+            tokio::time::sleep(BETWEEN).await;
         }
-        let lock = patiently(async || self.batch.lock_watch(link).await).await?.ok_or_else(busy)?;
-        // Whoever reads it by other means than ours is seen too.
-        if depth(link, self.batch.queue()).await?.is_some_and(|found| found.consumers > 0) {
-            return Err(busy());
-        }
-        let is_all = browse(link, self.batch.queue(), |read| tally.take(&self.batch, &read)).await?;
         lock.release().await;
-        if is_all { Ok(tally) } else { Err(busy()) }
+        Ok(tally)
     }
 
     /// A batch is one set of files, cut into the same jobs: otherwise nobody could say what was sent already.

@@ -28,6 +28,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 const RENEWED: Duration = Duration::from_mins(20);
 /// When nothing comes for so long after the last receipt, no repeat of one comes either.
 const QUIET: Duration = Duration::from_millis(200);
+/// What is known to be in the queue comes faster than that, unless somebody else holds it.
+const SILENT: Duration = Duration::from_secs(5);
 /// A watcher that has just gone may be counted for that long.
 const GOING: Duration = Duration::from_secs(3);
 /// The same, when it is our own lost connection: the broker notices after three heartbeats.
@@ -195,7 +197,7 @@ impl Following<'_> {
         let mut tick = interval(Duration::from_millis(200));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let caught_up = unread == 0 || last.elapsed() > Duration::from_secs(1);
+            let caught_up = unread == 0 || last.elapsed() > SILENT;
             if caught_up && self.tally.is_done() {
                 while let Ok(read) = timeout(QUIET, tail.next()).await {
                     self.tally.take(self.batch, &read?);
