@@ -53,16 +53,17 @@ enum Stop {
 
 /// What the files held.
 #[derive(Debug, Default)]
-struct Rows {
-    jobs: u64,
-    bad: u64,
+pub(super) struct Rows {
+    pub(super) jobs: u64,
+    pub(super) bad: u64,
     /// Bad rows whose lane does not exist.
-    unknown_lane: u64,
+    pub(super) unknown_lane: u64,
     told: u64,
 }
 
 impl Rows {
-    fn tell(&mut self, bad: &Bad) {
+    /// Counts a bad row and tells it on stderr, unless enough were told.
+    pub(super) fn tell(&mut self, bad: &Bad) {
         self.bad += 1;
         self.unknown_lane += u64::from(bad.code == "unknown_lane");
         if self.told < BAD_LISTED {
@@ -71,7 +72,8 @@ impl Rows {
         }
     }
 
-    fn tell_rest(&self) {
+    /// How many were not told.
+    pub(super) fn tell_rest(&self) {
         if self.bad > self.told {
             eprintln!("and {} more", report::count(self.bad - self.told, "bad row"));
         }

@@ -151,11 +151,16 @@ impl Reader {
 
     /// Every row of every file, in order.
     pub fn each<E: From<InputError>>(&self, mut see: impl FnMut(Found) -> Result<(), E>) -> Result<(), E> {
+        self.each_of(|_, found| see(found))
+    }
+
+    /// The same, with the digest of the file that the row stands in.
+    pub fn each_of<E: From<InputError>>(&self, mut see: impl FnMut(&str, Found) -> Result<(), E>) -> Result<(), E> {
         for (path, digest) in &self.files {
             let options = Options { prefix: file::id_prefix(digest).to_owned(), ..self.options.clone() };
             let file = name(path);
             for row in file::open(path, options, self.format).map_err(InputError::from)? {
-                see(match row.map_err(InputError::from)? {
+                let found = match row.map_err(InputError::from)? {
                     Row::Job { line, job } => {
                         let refused = self.refused(&job);
                         Found::Job { file: file.clone(), line, job, refused }
@@ -163,7 +168,8 @@ impl Reader {
                     Row::Bad { line, code, message, bytes } => {
                         Found::Bad(Bad { file: file.clone(), line, code, message, lane: None, bytes })
                     }
-                })?;
+                };
+                see(digest, found)?;
             }
         }
         Ok(())

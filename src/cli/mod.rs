@@ -11,10 +11,12 @@ pub mod fleet;
 pub mod plan;
 pub mod schema;
 pub mod sim;
+pub mod submit;
 pub mod validate;
+pub mod watch;
 
 mod files;
-
+mod interrupt;
 mod progress;
 mod report;
 mod run;
@@ -41,6 +43,10 @@ enum Command {
     Apply(apply::Args),
     /// Show the calls that job files need; nothing is sent
     Plan(plan::Args),
+    /// Send what job files ask for to the workers of a fleet
+    Submit(submit::Args),
+    /// Follow a batch, or one job, to its end
+    Watch(watch::Args),
     /// Look at dead letters, replay them, discard them, export them
     Dlq(dlq::Dlq),
     /// End what has not been sent yet: it becomes dead letters with the code `cancelled`
@@ -64,6 +70,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Apply(args) => apply::run(args).await,
         Command::Plan(args) => plan::run(&args),
+        Command::Submit(args) => submit::run(args).await,
+        Command::Watch(args) => watch::run(args).await,
         Command::Dlq(args) => run::dlq(args).await,
         Command::Cancel(args) => cancel::run(args).await,
         Command::Validate(args) => validate::run(args),

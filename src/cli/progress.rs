@@ -17,18 +17,23 @@ pub struct Progress {
     most_left: Cell<u64>,
 }
 
+/// A bar over so many items, drawn on stderr if that is a terminal.
+pub fn bar(items: u64) -> ProgressBar {
+    let drawn = std::io::stderr().is_terminal() && std::env::var("TERM").is_ok_and(|term| term != "dumb");
+    let target = if drawn { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(items), target);
+    let style = ProgressStyle::with_template("{elapsed:>4} [{bar:32}] {human_pos}/{human_len} items  {msg}");
+    if let Ok(style) = style {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
 impl Progress {
     /// A bar over `items`, drawn on stderr if that is a terminal.
     pub fn new(views: Vec<watch::Receiver<LaneView>>, items: u64, before: u64) -> Self {
-        let drawn = std::io::stderr().is_terminal() && std::env::var("TERM").is_ok_and(|term| term != "dumb");
-        let target = if drawn { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(items), target);
-        let style = ProgressStyle::with_template("{elapsed:>4} [{bar:32}] {human_pos}/{human_len} items  {msg}");
-        if let Ok(style) = style {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.enable_steady_tick(Duration::from_millis(250));
-        Self { bar, views, before, most_left: Cell::new(0) }
+        Self { bar: bar(items), views, before, most_left: Cell::new(0) }
     }
 
     /// Draws the present state until it is dropped.

@@ -4,16 +4,21 @@
 //! lost, and everything that was not acked is handed out again, to us or to another worker.
 
 pub mod address;
+pub mod batch;
 pub mod link;
 pub mod message;
 pub mod names;
 pub mod publisher;
+pub mod tally;
 pub mod topology;
+pub mod watch;
 
 mod fault;
 
 pub use address::{Address, Tls};
+pub use batch::Batch;
 pub use link::{Link, LinkState};
 pub use message::Message;
 pub use publisher::Publisher;
+pub use tally::Tally;
 pub use topology::Topology;

@@ -1,0 +1,318 @@
+//! A batch: the queue that collects its receipts, the notes about its submission beside them, and its messages.
+
+use super::{
+    fault::{self, answered, told},
+    link::Link,
+    message::Message,
+    names::{self, DEAD, DIRECT, JOBS, RECEIPTS},
+    topology::{self, short},
+};
+use crate::{
+    broker::{BrokerError, Orders, RawDeadLetter},
+    job::{Job, LaneName, Priority, stable_hash},
+};
+use jiff::Timestamp;
+use lapin::{
+    Channel,
+    options::{QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
+    types::{AMQPValue, FieldTable},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How long the queue of a batch is kept while nobody looks: seven days, in milliseconds.
+const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+/// What jobs of events get on RabbitMQ 4; bulk has 0.
+const EVENT_PRIORITY: u8 = 9;
+/// `RESOURCE_LOCKED`: another connection has the queue for itself.
+const RESOURCE_LOCKED: u16 = 405;
+/// The routing key of a dead letter whose lane could not be read.
+const NO_LANE: &str = "-";
+
+/// How much was sent, from the start of the batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Jobs.
+    pub jobs: u64,
+    /// Their items.
+    pub items: u64,
+    /// Rows that are no jobs, sent as dead letters.
+    pub bad: u64,
+}
+
+/// What the files of a batch hold for one lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Jobs.
+    pub jobs: u64,
+    /// Their items.
+    pub items: u64,
+}
+
+/// What a batch is, noted before the first of its jobs is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Its id.
+    pub batch: String,
+    /// Names of its files.
+    pub files: String,
+    /// The same for the same files read with the same options.
+    pub digest: String,
+    /// The same where the config makes the same jobs of them.
+    pub plan: String,
+    /// The `created_at` of its jobs: a job that is sent again later must not look newer.
+    pub created_at: Timestamp,
+    /// Everything that will be sent.
+    #[serde(flatten)]
+    pub all: Sent,
+    /// The same, lane by lane.
+    pub lanes: BTreeMap<LaneName, Share>,
+}
+
+/// What the submitter writes into the batch's own queue, for whoever goes on after it and for whoever watches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "note", rename_all = "lowercase")]
+pub enum Note {
+    /// Nothing was sent before this.
+    Begun(Begun),
+    /// So much was confirmed by the broker.
+    Published(Sent),
+    /// There is no more.
+    Complete(Sent),
+}
+
+/// One batch, by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Its id.
+    pub id: String,
+    queue: String,
+}
+
+/// Something that only one process may do at a time. It ends with the connection, however that ends.
+#[derive(Debug)]
+pub struct Lock {
+    channel: Channel,
+    queue: String,
+}
+
+impl Batch {
+    /// The batch of that id, whether it exists or not.
+    pub fn new(id: &str) -> Self {
+        Self { id: id.to_owned(), queue: names::watch_queue(id) }
+    }
+
+    /// The queue of its receipts and notes.
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// Makes the queue where it is not there yet, so that no receipt can come before it.
+    pub async fn declare(&self, link: &Link) -> Result<(), BrokerError> {
+        let channel = link.channel().await?;
+        let mut arguments = topology::quorum();
+        arguments.insert("x-expires".into(), AMQPValue::LongLongInt(KEPT_MS));
+        let name = short(&self.queue)?;
+        let declared = channel.queue_declare(name.clone(), QueueDeclareOptions::durable(), arguments);
+        answered(&format!("declaring queue {}", self.queue), declared).await?;
+        for (exchange, key) in [(RECEIPTS, names::batch_binding(&self.id)), (DIRECT, self.queue.clone())] {
+            let options = QueueBindOptions::default();
+            let bound =
+                channel.queue_bind(name.clone(), short(exchange)?, short(&key)?, options, FieldTable::default());
+            answered(&format!("binding queue {}", self.queue), bound).await?;
+        }
+        topology::close(&channel).await;
+        Ok(())
+    }
+
+    /// Removes the queue and what is left in it.
+    pub async fn delete(&self, link: &Link) -> Result<(), BrokerError> {
+        let channel = link.channel().await?;
+        let deleted = channel.queue_delete(short(&self.queue)?, QueueDeleteOptions::default());
+        answered(&format!("deleting queue {}", self.queue), deleted).await?;
+        topology::close(&channel).await;
+        Ok(())
+    }
+
+    /// The right to send its jobs. `None`: another process has it.
+    pub async fn lock_submit(&self, link: &Link) -> Result<Option<Lock>, BrokerError> {
+        lock(link, &format!("submit.{}", stable_hash(&["batch", &self.id]))).await
+    }
+
+    /// The right to read its queue. `None`: another process has it.
+    pub async fn lock_watch(&self, link: &Link) -> Result<Option<Lock>, BrokerError> {
+        lock(link, &format!("watch.{}", stable_hash(&["batch", &self.id]))).await
+    }
+
+    /// A note, on its way into the queue.
+    pub fn note(&self, note: &Note) -> Message {
+        let (kind, sent) = match note {
+            Note::Begun(begun) => ("begun", begun.all),
+            Note::Published(sent) => ("published", *sent),
+            Note::Complete(sent) => ("complete", *sent),
+        };
+        let id = stable_hash(&["note", &self.id, kind, &sent.jobs.to_string(), &sent.bad.to_string()]);
+        // Numbers, names and times always have a JSON form.
+        let body = serde_json::to_vec(note).unwrap_or_default();
+        Message::json(DIRECT, self.queue.clone(), id, body)
+    }
+
+    /// A row that is no job, on its way to the dead letters.
+    pub fn bad(&self, bad: &RawDeadLetter) -> Message {
+        let key = bad.lane.as_ref().map_or(NO_LANE, LaneName::as_str).to_owned();
+        let mut message = Message::json(DEAD, key, bad.id.clone(), bad.body.clone())
+            .with_header("tagmill-code", &bad.code)
+            .with_header("tagmill-message", &bad.message)
+            .with_header("tagmill-batch", &self.id);
+        message.content_type = "application/octet-stream";
+        if let Some(lane) = &bad.lane {
+            message = message.with_header("tagmill-lane", lane.as_str());
+        }
+        if let Some(source) = &bad.source {
+            message = message.with_header("tagmill-source", source);
+        }
+        if let Some(line) = bad.line {
+            message = message.with_header("tagmill-line", &line.to_string());
+        }
+        message
+    }
+}
+
+/// A job, on its way to its lane. `body` is the job as JSON; `trace` a W3C `traceparent`.
+pub fn job(job: &Job, body: Vec<u8>, trace: Option<&str>) -> Message {
+    let mut message = Message::json(JOBS, job.lane.as_str().to_owned(), job.id.as_str().to_owned(), body);
+    message.priority = match job.extras.priority {
+        Priority::Event => EVENT_PRIORITY,
+        Priority::Bulk => 0,
+    };
+    message.timestamp = job.extras.created_at.and_then(|made| u64::try_from(made.as_second()).ok());
+    match trace {
+        Some(trace) => message.with_header("traceparent", trace),
+        None => message,
+    }
+}
+
+/// Why a batch must not be submitted again: somebody has cancelled it, and a worker would bury every job of it.
+pub fn cancelled(orders: &Orders, batch: &str) -> Option<Timestamp> {
+    let is_of = |of: &Option<String>| of.as_deref() == Some(batch);
+    orders.cancelled.iter().find(|order| is_of(&order.batch) && order.job.is_none()).map(|order| order.at)
+}
+
+/// A queue that belongs to one connection: the broker itself says who was first, and forgets whoever goes.
+async fn lock(link: &Link, what: &str) -> Result<Option<Lock>, BrokerError> {
+    let queue = names::temporary(what);
+    let channel = link.channel().await?;
+    let mut arguments = FieldTable::default();
+    // Where the vhost's default is a quorum queue: such a one cannot be exclusive.
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+    let declared = channel.queue_declare(short(&queue)?, QueueDeclareOptions::exclusive(), arguments);
+    match tokio::time::timeout(fault::PATIENCE, declared).await {
+        Ok(Ok(_)) => Ok(Some(Lock { channel, queue })),
+        Ok(Err(error)) if fault::code(&error) == Some(RESOURCE_LOCKED) => Ok(None),
+        Ok(Err(error)) => Err(told(&error, &format!("declaring queue {queue}"))),
+        Err(_) => Err(BrokerError::Unavailable(format!("declaring queue {queue}: the broker did not answer"))),
+    }
+}
+
+impl Lock {
+    /// Gives it back.
+    pub async fn release(self) {
+        if let Ok(queue) = short(&self.queue) {
+            // Where it cannot be deleted, it goes with the connection.
+            let _ = answered("unlocking", self.channel.queue_delete(queue, QueueDeleteOptions::default())).await;
+        }
+        topology::close(&self.channel).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        broker::CancelOrder,
+        job::{Extras, JobId, Resource},
+    };
+
+    fn made() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    #[test]
+    fn a_note_says_what_it_is_and_reads_back_as_the_same() {
+        let all = Sent { jobs: 3, items: 9, bad: 1 };
+        let begun = Begun {
+            batch: "b".into(),
+            files: "a.csv".into(),
+            digest: "d".into(),
+            plan: "p".into(),
+            created_at: made(),
+            all,
+            lanes: [(LaneName::new("l.x").unwrap(), Share { jobs: 3, items: 9 })].into(),
+        };
+        for (note, start) in [
+            (Note::Begun(begun), r#"{"note":"begun","batch":"b""#),
+            (Note::Published(all), r#"{"note":"published","jobs":3,"items":9,"bad":1}"#),
+            (Note::Complete(all), r#"{"note":"complete""#),
+        ] {
+            let message = Batch::new("b").note(&note);
+            let text = std::str::from_utf8(&message.body).unwrap();
+            assert!(text.starts_with(start), "{text}");
+            assert_eq!(serde_json::from_str::<Note>(text).unwrap(), note);
+            assert_eq!(message.key, Batch::new("b").queue());
+        }
+    }
+
+    #[test]
+    fn a_bad_row_travels_byte_for_byte_with_its_reason_beside_it() {
+        let bad = RawDeadLetter {
+            id: "x".into(),
+            lane: None,
+            code: "invalid".into(),
+            message: "m".repeat(10_000),
+            source: Some("a.csv".into()),
+            line: Some(7),
+            body: b"\xff,\0".to_vec(),
+        };
+        let message = Batch::new("b").bad(&bad);
+        assert_eq!((&*message.body, message.content_type), (&b"\xff,\0"[..], "application/octet-stream"));
+        let header = |name: &str| match message.headers.inner().get(name) {
+            Some(AMQPValue::LongString(text)) => text.to_string(),
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!((header("tagmill-code"), header("tagmill-line")), ("invalid".into(), "7".into()));
+        assert_eq!(header("tagmill-message").len(), 4096);
+    }
+
+    #[test]
+    fn an_event_goes_out_with_priority_and_every_job_with_its_time_and_trace() {
+        let extras = Extras { priority: Priority::Event, created_at: Some(made()), ..Extras::none() };
+        let event = Job {
+            id: JobId::new("1").unwrap(),
+            lane: LaneName::new("a").unwrap(),
+            resources: vec![Resource::plain("r")],
+            set: [("k".into(), "v".into())].into(),
+            unset: [].into(),
+            extras,
+        };
+        let message = job(&event, Vec::new(), Some("00-1-2-01"));
+        assert_eq!((message.priority, message.timestamp), (9, Some(1_800_000_000)));
+        assert!(message.headers.contains_key("traceparent"));
+        let bulk = Job { extras: Extras::none(), ..event };
+        assert_eq!(job(&bulk, Vec::new(), None).priority, 0);
+    }
+
+    #[test]
+    fn a_batch_with_an_order_against_all_of_it_is_cancelled() {
+        let order = |batch: Option<&str>, job: Option<&str>| CancelOrder {
+            lane: None,
+            job: job.map(|id| JobId::new(id).unwrap()),
+            batch: batch.map(str::to_owned),
+            at: made(),
+        };
+        let orders = |order| Orders { cancelled: vec![order], ..Orders::default() };
+        assert_eq!(cancelled(&orders(order(Some("b"), None)), "b"), Some(made()));
+        assert_eq!(cancelled(&orders(order(Some("c"), None)), "b"), None);
+        assert_eq!(cancelled(&orders(order(None, Some("1"))), "b"), None);
+        assert_eq!(cancelled(&orders(order(Some("b"), Some("1"))), "b"), None);
+    }
+}

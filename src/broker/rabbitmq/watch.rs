@@ -1,0 +1,177 @@
+//! Reading a queue without taking anything out of it: everything stays unacked and goes back in order at the end.
+
+use super::{
+    fault::{self, answered, told},
+    link::Link,
+    names,
+    topology::{self, short},
+};
+use crate::{broker::BrokerError, job::JobId};
+use futures_core::Stream as _;
+use lapin::{
+    Channel, Consumer,
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable, ShortString},
+};
+use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
+
+/// Messages that one channel may hold unacked: the most that the wire can say.
+pub const HELD: u16 = u16::MAX;
+/// A message that is known to be there comes within that time, or somebody else has it.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// How a queue stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages that nobody holds.
+    pub messages: u32,
+    /// Consumers; of a lane only the active one.
+    pub consumers: u32,
+}
+
+/// One message as it was read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Read {
+    /// Its routing key.
+    pub key: String,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
+/// Never shows the body.
+impl std::fmt::Debug for Read {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Read({}, {} bytes)", self.key, self.body.len())
+    }
+}
+
+/// A reader at the end of a queue. It is ended by [`Tail::close`]: dropped, its messages go back out of order.
+#[derive(Debug)]
+pub struct Tail {
+    link: Link,
+    queue: ShortString,
+    held: u16,
+    /// Each holds as much as it may, except the last one.
+    open: Vec<Reader>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    channel: Channel,
+    consumer: Consumer,
+    read: u16,
+}
+
+/// How a queue stands, or `None` where there is no such queue.
+pub async fn depth(link: &Link, queue: &str) -> Result<Option<Depth>, BrokerError> {
+    // A channel of its own: the answer "there is none" closes it.
+    let channel = link.channel().await?;
+    let asked = channel.queue_declare(short(queue)?, QueueDeclareOptions::durable().passive(), FieldTable::default());
+    let answer = match tokio::time::timeout(fault::PATIENCE, asked).await {
+        Ok(Ok(queue)) => Some(Depth { messages: queue.message_count(), consumers: queue.consumer_count() }),
+        Ok(Err(error)) if fault::code(&error) == Some(fault::NOT_FOUND) => return Ok(None),
+        Ok(Err(error)) => return Err(told(&error, &format!("looking at queue {queue}"))),
+        Err(_) => return Err(BrokerError::Unavailable(format!("looking at queue {queue}: the broker did not answer"))),
+    };
+    topology::close(&channel).await;
+    Ok(answer)
+}
+
+/// Reads what is in a queue now, hands each message to `see`, and puts everything back. True when it was all there:
+/// what another consumer holds cannot be seen.
+pub async fn browse(link: &Link, queue: &str, mut see: impl FnMut(Read)) -> Result<bool, BrokerError> {
+    let Some(Depth { messages, .. }) = depth(link, queue).await? else { return Ok(true) };
+    let mut tail = Tail::open(link, queue, HELD).await?;
+    let mut left = messages;
+    let mut outcome = Ok(());
+    while left > 0 {
+        match tokio::time::timeout(QUIET, tail.next()).await {
+            Ok(Ok(read)) => see(read),
+            Ok(Err(error)) => {
+                outcome = Err(error);
+                break;
+            }
+            Err(_) => break,
+        }
+        left -= 1;
+    }
+    tail.close().await;
+    outcome.map(|()| left == 0)
+}
+
+/// A queue that goes with the connection and gets every receipt of a job from now on.
+pub async fn bind_job(link: &Link, job: &JobId, name: &str) -> Result<String, BrokerError> {
+    let queue = names::temporary(name);
+    let channel = link.channel().await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+    let what = format!("declaring queue {queue}");
+    answered(&what, channel.queue_declare(short(&queue)?, QueueDeclareOptions::exclusive(), arguments)).await?;
+    let (exchange, key) = (short(names::RECEIPTS)?, short(&names::job_binding(job))?);
+    let bound = channel.queue_bind(short(&queue)?, exchange, key, QueueBindOptions::default(), FieldTable::default());
+    answered(&format!("binding queue {queue}"), bound).await?;
+    topology::close(&channel).await;
+    Ok(queue)
+}
+
+impl Tail {
+    /// Starts at the head of the queue. One channel holds up to `held` messages ([`HELD`]); then there is another.
+    pub async fn open(link: &Link, queue: &str, held: u16) -> Result<Self, BrokerError> {
+        let mut tail = Self { link: link.clone(), queue: short(queue)?, held, open: Vec::new() };
+        tail.further().await?;
+        Ok(tail)
+    }
+
+    /// One more channel, because the last one may hold no more.
+    async fn further(&mut self) -> Result<(), BrokerError> {
+        let channel = self.link.channel().await?;
+        let what = format!("reading queue {}", self.queue);
+        answered(&what, channel.basic_qos(self.held, BasicQosOptions::default())).await?;
+        let (tag, none) = (ShortString::default(), FieldTable::default());
+        let reading = channel.basic_consume(self.queue.clone(), tag, BasicConsumeOptions::default(), none);
+        let consumer = answered(&what, reading).await?;
+        self.open.push(Reader { channel, consumer, read: 0 });
+        Ok(())
+    }
+
+    /// The next message, waiting for it. After an error everything has gone back: close this and open another.
+    pub async fn next(&mut self) -> Result<Read, BrokerError> {
+        if self.open.last().is_none_or(|last| last.read >= self.held) {
+            self.further().await?;
+        }
+        let lost = |why: String| BrokerError::Unavailable(format!("reading queue {}: {why}", self.queue));
+        let (at, next) = poll_fn(|cx| {
+            for (at, reader) in self.open.iter_mut().enumerate() {
+                if let Poll::Ready(next) = Pin::new(&mut reader.consumer).poll_next(cx) {
+                    return Poll::Ready((at, next));
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        if let Some(reader) = self.open.get_mut(at) {
+            reader.read = reader.read.saturating_add(1);
+        }
+        match next {
+            Some(Ok(delivery)) => Ok(Read { key: delivery.routing_key.to_string(), body: delivery.data }),
+            Some(Err(error)) => Err(lost(error.to_string())),
+            // The broker takes a consumer away when messages stay unacked for long, or the queue is deleted.
+            None => Err(lost("the broker ended it".into())),
+        }
+    }
+
+    /// Puts everything back, in order.
+    pub async fn close(self) {
+        if self.open.len() > 1 {
+            // What the first channel gives back must not go to the others, which would put it behind their own.
+            for reader in &self.open {
+                let cancelled = reader.channel.basic_cancel(reader.consumer.tag(), BasicCancelOptions::default());
+                let _ = answered("ending a consumer", cancelled).await;
+            }
+        }
+        for reader in self.open {
+            topology::close(&reader.channel).await;
+            drop(reader.consumer);
+        }
+    }
+}
