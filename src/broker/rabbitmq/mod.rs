@@ -15,5 +15,6 @@ mod fault;
 pub use address::{Address, Tls};
 pub use link::{Link, LinkState};
 pub use message::Message;
+pub use names::Names;
 pub use publisher::Publisher;
 pub use topology::Topology;
