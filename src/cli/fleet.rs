@@ -1,7 +1,7 @@
 //! From the config to the broker of a fleet: what every command that talks to RabbitMQ does first.
 
 use crate::{
-    broker::rabbitmq::{Address, Tls, Topology},
+    broker::rabbitmq::{Address, Names, Tls, Topology},
     config::{self, Broker, Config},
 };
 use secrecy::ExposeSecret as _;
@@ -46,6 +46,11 @@ pub fn topology(broker: &Broker) -> Topology {
         config::Topology::Declare => Topology::Declare,
         config::Topology::Assert => Topology::Assert,
     }
+}
+
+/// What its exchanges and queues are called.
+pub fn names(broker: &Broker) -> Result<Names, NoFleet> {
+    Names::new(&broker.prefix).map_err(|why| NoFleet::Unusable { field: "prefix", why })
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -28,7 +28,7 @@ pub fn code(error: &Error) -> Option<u16> {
 pub fn told(error: &Error, what: &str) -> BrokerError {
     match code(error) {
         Some(ACCESS_REFUSED | NOT_ALLOWED) => BrokerError::Refused(format!(
-            "{what}: the broker refuses it: {error}; the user needs configure, write and read on ^tagmill\\."
+            "{what}: the broker refuses it: {error}; the user needs configure, write and read on ^tagmill\\. (or the prefix in the config)"
         )),
         Some(PRECONDITION_FAILED) => BrokerError::Refused(format!("{what}: {error}")),
         Some(NOT_FOUND) => BrokerError::Refused(format!("{what}: {error}; `topology: declare` lets tagmill create it")),

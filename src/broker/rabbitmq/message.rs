@@ -14,7 +14,7 @@ const HEADER_BYTES: usize = 4_096;
 #[derive(Clone)]
 pub struct Message {
     /// Exchange.
-    pub exchange: &'static str,
+    pub exchange: Arc<str>,
     /// Routing key; at most 255 bytes.
     pub key: String,
     /// Name of the message; a consumer drops repeats by it.
@@ -33,9 +33,9 @@ pub struct Message {
 
 impl Message {
     /// A JSON document.
-    pub fn json(exchange: &'static str, key: String, id: String, body: Vec<u8>) -> Self {
+    pub fn json(exchange: &Arc<str>, key: String, id: String, body: Vec<u8>) -> Self {
         let headers = FieldTable::default();
-        let body = body.into();
+        let (exchange, body) = (Arc::clone(exchange), body.into());
         Self { exchange, key, id, headers, content_type: "application/json", priority: 0, timestamp: None, body }
     }
 

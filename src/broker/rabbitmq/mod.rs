@@ -19,6 +19,7 @@ pub use address::{Address, Tls};
 pub use batch::Batch;
 pub use link::{Link, LinkState};
 pub use message::Message;
+pub use names::Names;
 pub use publisher::Publisher;
 pub use tally::Tally;
 pub use topology::Topology;
