@@ -53,6 +53,23 @@ pub fn names(broker: &Broker) -> Result<Names, NoFleet> {
     Names::new(&broker.prefix).map_err(|why| NoFleet::Unusable { field: "prefix", why })
 }
 
+/// All of it, as a command that talks to the broker needs it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Where the broker is.
+    pub address: Address,
+    /// Whether exchanges and queues are made.
+    pub topology: Topology,
+    /// What they are called.
+    pub names: Names,
+}
+
+/// The broker of a config, ready to be talked to.
+pub fn place(config: &Config) -> Result<Place, NoFleet> {
+    let broker = broker(config)?;
+    Ok(Place { address: address(broker)?, topology: topology(broker), names: names(broker)? })
+}
+
 fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
