@@ -117,6 +117,11 @@ impl Fleet {
                 found.push(next.unwrap().unwrap());
             }
             channel.close(200, "bye".into()).await.unwrap();
+            // The broker answers before it has put them back: whoever looks next shall see them all.
+            let end = tokio::time::Instant::now() + Duration::from_secs(30);
+            while depth(&self.link, queue).await.unwrap().is_some_and(|now| now.messages < messages) {
+                assert!(tokio::time::Instant::now() < end, "{queue}: the messages are not back");
+            }
             found
         })
     }
