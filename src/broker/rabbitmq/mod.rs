@@ -4,17 +4,35 @@
 //! lost, and everything that was not acked is handed out again, to us or to another worker.
 
 pub mod address;
+pub mod commit;
+pub mod lease;
 pub mod link;
 pub mod message;
 pub mod names;
 pub mod publisher;
 pub mod topology;
 
+mod arrival;
+mod board;
+mod consuming;
 mod fault;
+mod feed;
+mod held;
+mod keeper;
+mod lane_channel;
+mod order;
+mod rabbit;
+mod window;
 
 pub use address::{Address, Tls};
+pub use board::LaneHeld;
+pub use consuming::Companion;
+pub use feed::RabbitFeed;
+pub use lease::Lease;
 pub use link::{Link, LinkState};
 pub use message::Message;
 pub use names::Names;
 pub use publisher::Publisher;
+pub use rabbit::{Rabbit, RabbitState, Settings};
 pub use topology::Topology;
+pub use window::Window;
