@@ -1,16 +1,20 @@
 //! The hands of everybody else around a worker on RabbitMQ: publishers, operators, whoever makes connections fail.
 
-use crate::{make::lane, proxy::Proxy};
+use crate::{
+    make::{lane, soon},
+    proxy::Proxy,
+};
+use futures_core::Stream as _;
 use lapin::{
     BasicProperties, Channel, Confirmation,
     options::{
-        BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions,
-        QueueDeleteOptions,
+        BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeleteOptions,
     },
     types::FieldTable,
     uri::AMQPUri,
 };
-use std::{net::ToSocketAddrs as _, time::Duration};
+use std::{net::ToSocketAddrs as _, pin::Pin, time::Duration};
 use tagmill::broker::rabbitmq::{Address, Link, Names, Rabbit, Settings, Tls, Topology, Window};
 
 /// Lanes that tests use.
@@ -66,6 +70,12 @@ impl Fleet {
     /// A worker with the usual settings.
     pub fn worker(&self, name: &str) -> Rabbit {
         Rabbit::start(self.settings(name))
+    }
+
+    /// A worker that looks for the broker on another port.
+    pub fn worker_at(&self, port: u16, name: &str) -> Rabbit {
+        let elsewhere = format!("amqp://guest:guest@127.0.0.1:{port}");
+        Rabbit::start(Settings { address: address(&elsewhere), ..self.settings(name) })
     }
 
     /// A worker that holds so many messages, renewed at this age.
@@ -128,14 +138,33 @@ impl Fleet {
         found
     }
 
-    /// Messages of a lane that are with no worker.
-    pub async fn ready(&self, lane_name: &str) -> u32 {
-        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
-        let queue = self.names.lane_queue(&lane(lane_name));
+    /// An owner that held so many messages, and had given back and taken again the first of them when it died.
+    pub async fn half_renew(&self, lane_name: &str, held: u16, renewed: usize) {
         let channel = self.link.channel().await.unwrap();
-        let asked = channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()).await.unwrap();
+        channel.basic_qos(held, BasicQosOptions::default()).await.unwrap();
+        let queue = self.names.lane_queue(&lane(lane_name));
+        let options = BasicConsumeOptions::default();
+        let consuming = channel.basic_consume(queue.as_str().into(), "dying".into(), options, FieldTable::default());
+        let mut consumer = consuming.await.unwrap();
+        let mut next = async || {
+            let next = std::future::poll_fn(|cx| Pin::new(&mut consumer).poll_next(cx));
+            soon(next).await.unwrap().unwrap().delivery_tag
+        };
+        let mut tags = Vec::new();
+        for _ in 0..held {
+            tags.push(next().await);
+        }
+        for tag in &tags[..renewed] {
+            channel.basic_nack(*tag, BasicNackOptions { multiple: false, requeue: true }).await.unwrap();
+            next().await;
+        }
         channel.close(200, "bye".into()).await.unwrap();
-        asked.message_count()
+    }
+
+    /// Deletes the queue of a lane.
+    pub async fn delete_lane(&self, lane_name: &str) {
+        let queue = self.names.lane_queue(&lane(lane_name));
+        self.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     }
 }
 

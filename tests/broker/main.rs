@@ -19,5 +19,7 @@ mod make;
 mod model;
 mod pace;
 mod proxy;
+mod rabbit_documents;
+mod rabbit_lanes;
 mod rabbitmq;
 mod runs;

@@ -65,6 +65,11 @@ impl Proxy {
         self.set(name, Door::Silent);
     }
 
+    /// What is said on connections to come passes again.
+    pub fn listen(&self) {
+        *self.mute.lock().unwrap() = None;
+    }
+
     fn set(&self, name: &str, wanted: Door) -> usize {
         let passing = self.passing.lock().unwrap();
         let named = passing.iter().filter(|one| holds(&one.hello.lock().unwrap(), name));

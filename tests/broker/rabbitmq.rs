@@ -1,10 +1,6 @@
-//! RabbitMQ under the suite of all brokers, and its own promises.
+//! RabbitMQ under the suite of all brokers.
 
-use crate::{
-    behaviour::Harness,
-    hands::Fleet,
-    make::{lane, soon},
-};
+use crate::{behaviour::Harness, hands::Fleet};
 use lapin::BasicProperties;
 use tagmill::broker::rabbitmq::Rabbit;
 

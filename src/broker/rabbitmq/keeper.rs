@@ -109,6 +109,7 @@ impl Keeper {
 
 impl Work {
     async fn run(&mut self) -> End {
+        self.tell();
         let link = self.keeper.link.clone();
         let mut lost = pin!(link.lost());
         let mut look = interval((self.keeper.renew_after / 4).clamp(Duration::from_millis(10), LOOK));
@@ -176,6 +177,7 @@ impl Work {
         }
         let now = Instant::now();
         self.last_arrival = now;
+        let mut ready = Vec::with_capacity(arrived.len());
         for one in arrived.drain(..) {
             // New messages come only when nothing is left of those that came back.
             self.more_behind &= one.redelivered;
@@ -188,13 +190,13 @@ impl Work {
             if let Some(trace) = &delivery.trace {
                 self.keeper.state.remember_trace(number, trace);
             }
-            // There is room for all that the broker may hand out.
-            if self.keeper.ready.try_send(Ready { delivery, items }).is_err() {
-                return Err("more messages came than were asked for".into());
-            }
+            ready.push(Ready { delivery, items });
         }
+        // Whoever gets a message finds it in the numbers.
         self.tell();
-        Ok(())
+        // There is room for all that the broker may hand out.
+        let overflow = ready.into_iter().any(|one| self.keeper.ready.try_send(one).is_err());
+        if overflow { Err("more messages came than were asked for".into()) } else { Ok(()) }
     }
 
     async fn ack(&mut self, ack: Ack) -> Result<(), String> {
