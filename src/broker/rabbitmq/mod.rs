@@ -5,6 +5,8 @@
 
 pub mod address;
 pub mod batch;
+pub mod commit;
+pub mod lease;
 pub mod link;
 pub mod message;
 pub mod names;
@@ -13,13 +15,29 @@ pub mod tally;
 pub mod topology;
 pub mod watch;
 
+mod arrival;
+mod board;
+mod consuming;
 mod fault;
+mod feed;
+mod held;
+mod keeper;
+mod lane_channel;
+mod order;
+mod rabbit;
+mod window;
 
 pub use address::{Address, Tls};
 pub use batch::Batch;
+pub use board::LaneHeld;
+pub use consuming::Companion;
+pub use feed::RabbitFeed;
+pub use lease::Lease;
 pub use link::{Link, LinkState};
 pub use message::Message;
 pub use names::Names;
 pub use publisher::Publisher;
 pub use tally::Tally;
+pub use rabbit::{Rabbit, RabbitState, Settings};
 pub use topology::Topology;
+pub use window::Window;
