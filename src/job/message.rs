@@ -47,6 +47,9 @@ pub struct Extras {
     pub replay: Option<Replay>,
     /// Carried and ignored.
     pub ext: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The trace that the message belongs to, as W3C `traceparent`. It travels in a header beside the message, so it is
+    /// no part of the job's JSON and says nothing of the job's identity.
+    pub trace: Option<Arc<str>>,
 }
 
 impl Extras {
@@ -124,7 +127,7 @@ fn is_true(flag: &bool) -> bool {
     *flag
 }
 
-/// The wire form of version 1. What it writes, [`super::parse`] reads back as the same job.
+/// The wire form of version 1. What it writes, [`super::parse`] reads back as the same job, but for the trace.
 impl Serialize for Job {
     fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         Wire {

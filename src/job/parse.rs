@@ -5,6 +5,7 @@
 use super::node::Node;
 use super::problem::{Problem, Problems, TagPath};
 use super::{Extras, Job, JobId, LaneName, Priority, Replay, Resource, VERSION, rules};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Defaults<'a> {
     pub set: Option<&'a BTreeMap<Arc<str>, Arc<str>>>,
     /// Keys to remove besides those of the message. What the message says of a key wins.
     pub unset: Option<&'a BTreeSet<Arc<str>>>,
+    /// When the job was made, where the message does not say.
+    pub created_at: Option<Timestamp>,
 }
 
 /// Reads one job message. All that is wrong with it is told at once, each with its field.
@@ -105,12 +108,13 @@ impl Parser {
             batch: self
                 .text("batch", batch)
                 .and_then(|text| self.checked("batch", &text, |text| rules::label("the batch", text))),
-            created_at: self.time("created_at", created_at),
+            created_at: self.time("created_at", created_at).or(defaults.created_at),
             priority: self.priority(priority),
             overwrite: self.flag("overwrite", overwrite).unwrap_or(true),
             not_found_until: self.time("not_found_until", not_found_until),
             replay: self.replay(replay),
             ext: self.ext(ext),
+            trace: None,
         };
         Some(Job { id: id?, lane: lane?, resources, set, unset, extras })
     }

@@ -11,8 +11,8 @@ use crate::{
     plan::{Caps, Cell, Rectangle, RowId, Symbols, Table, merge},
 };
 use jiff::Timestamp;
-use rustc_hash::FxHashMap;
-use std::sync::Arc;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::{hash::BuildHasher as _, sync::Arc};
 
 /// One resource with everything pending on it.
 #[derive(Debug)]
@@ -154,6 +154,11 @@ impl Backlog {
     /// Whether the row's items go one by one.
     pub fn is_apart(&self, row: RowId) -> bool {
         self.row(row).is_some_and(|row| row.apart > 0)
+    }
+
+    /// A number for a resource: spellings of one resource give the same, two resources hardly ever.
+    pub fn hash(&self, resource: &Resource) -> u64 {
+        FxBuildHasher.hash_one(self.naming.resource_key(resource))
     }
 
     fn row_of(&mut self, resource: &Resource) -> RowId {

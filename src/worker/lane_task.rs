@@ -83,6 +83,7 @@ impl<B: Broker> LaneTask<B> {
             capacity: CAPACITY,
             seed: clock::seed(),
             epoch: clock::wall(),
+            marks: true,
         };
         let lane = Lane::new(settings, Box::new(Names(provider.clone())), Now::ZERO);
         let view = LaneView { name: config.name.clone(), status: lane.status(), finished: false };

@@ -78,6 +78,8 @@ pub fn receipt(of: &Job, dead: u64) -> Receipt {
         first_attempt: None,
         last_attempt: None,
         finished_at: jiff::Timestamp::UNIX_EPOCH,
+        duration_ms: 0,
+        trace: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the parser promises: every mistake is told, no value is, and what was written is read back.
 
 use super::*;
-use crate::job::Problem;
+use crate::job::{Problem, stable_id};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -86,14 +86,24 @@ fn a_default_fills_a_gap_and_never_overrules_the_message() {
     let (lane, id) = (LaneName::new("only").unwrap(), JobId::new("made").unwrap());
     let set = [("env".into(), "default".into()), ("cc".into(), "42".into()), ("temp".into(), "x".into())].into();
     let unset = [Arc::from("old"), Arc::from("owner")].into();
-    let defaults =
-        Defaults { lane: Some(&lane), id: Some(&id), source: Some("cli"), set: Some(&set), unset: Some(&unset) };
+    let published = Some("2026-01-31T12:00:00Z".parse().unwrap());
+    let defaults = Defaults {
+        lane: Some(&lane),
+        id: Some(&id),
+        source: Some("cli"),
+        set: Some(&set),
+        unset: Some(&unset),
+        created_at: published,
+    };
     let filled = job(br#"{"resources":["a"]}"#, &defaults).unwrap();
+    assert_eq!(filled.extras.created_at, published);
     assert_eq!((filled.lane, filled.id, filled.extras.source.as_deref()), (lane.clone(), id.clone(), Some("cli")));
     assert_eq!(filled.set, set);
 
-    let text = br#"{"id":"j","lane":"l","resources":["a"],"set":{"env":"prod","owner":"me"},"unset":["temp"]}"#;
+    let text = br#"{"id":"j","lane":"l","resources":["a"],"set":{"env":"prod","owner":"me"},"unset":["temp"],
+        "created_at":"2025-12-24T18:00:00Z"}"#;
     let own = job(text, &defaults).unwrap();
+    assert_eq!(own.extras.created_at, Some("2025-12-24T18:00:00Z".parse().unwrap()));
     assert_eq!((own.id.as_str(), own.lane.as_str()), ("j", "l"));
     assert_eq!(&*own.set["env"], "prod");
     assert_eq!(own.set.keys().map(|k| &**k).collect::<Vec<_>>(), ["cc", "env", "owner"]);
@@ -120,6 +130,17 @@ fn the_same_resource_twice_is_found_among_a_hundred_thousand() {
         complaints(&text(r#"{"id":"r-5","type":"disk"}"#)),
         "resources[100000]: the same resource as resources[5]"
     );
+}
+
+#[test]
+fn the_trace_of_a_message_is_no_part_of_its_json_nor_of_its_documents_ids() {
+    let plain = read(r#"{"id":"j","lane":"l","set":{"k":"v"},"resources":["a"]}"#).unwrap();
+    let mut traced = plain.clone();
+    traced.extras.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+    assert_eq!(serde_json::to_vec(&traced).unwrap(), serde_json::to_vec(&plain).unwrap());
+    assert_eq!(stable_id(&traced, "receipt"), stable_id(&plain, "receipt"));
+    let smuggled = r#"{"id":"j","lane":"l","set":{"k":"v"},"resources":["a"],"trace":"00-1"}"#;
+    assert!(complaints(smuggled).contains("trace"), "a trace in the body is an unknown field");
 }
 
 #[test]
@@ -160,6 +181,7 @@ prop_compose! {
             priority: if event { Priority::Event } else { Priority::Bulk },
             replay: replay.map(|(of, count)| Replay { of, count }),
             ext: ext.map(|ext| ext.into_iter().map(|(k, v)| (k, v.into())).collect()),
+            trace: None,
         }
     }
 }

@@ -1,0 +1,1 @@
+//! Jobs of one resource on a broker without marks.
