@@ -279,9 +279,9 @@ impl Parser {
         Some(Replay { of: of?.to_string(), count: count? })
     }
 
-    fn ext(&mut self, node: Option<Node<'_>>) -> Option<serde_json::Map<String, serde_json::Value>> {
+    fn ext(&mut self, node: Option<Node<'_>>) -> Option<Box<serde_json::Map<String, serde_json::Value>>> {
         if let serde_json::Value::Object(map) = node?.into_value() {
-            return Some(map);
+            return Some(Box::new(map));
         }
         self.problems.add("ext", "expected an object");
         None

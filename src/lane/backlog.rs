@@ -10,7 +10,6 @@ use crate::{
     job::{Priority, Resource},
     plan::{Caps, Cell, Rectangle, RowId, Symbols, Table, merge},
 };
-use jiff::Timestamp;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::{hash::BuildHasher as _, sync::Arc};
 
@@ -101,13 +100,12 @@ impl Backlog {
 
     /// Adds one item of a job that the ledger knows. Says which items are final by that: work that came late and is
     /// older than what has been carried out is superseded on arrival.
-    pub fn add(&mut self, job: JobKey, index: u32, work: &Work, created: Timestamp, ledger: &Ledger) -> Vec<Finished> {
+    pub fn add(&mut self, job: JobKey, index: u32, work: &Work, ledger: &Ledger) -> Vec<Finished> {
         let Some(resource) = work.job.resources.get(index as usize) else { return Vec::new() };
         let item = Item {
             job,
             index,
             seq: self.next_seq,
-            created,
             urgent: work.job.extras.priority == Priority::Event,
             done: Done::default(),
             superseded: false,
@@ -326,7 +324,7 @@ impl Backlog {
             // Before anything is final: what came late may be older than what has just been carried out.
             let mut overtaken = false;
             for item in std::mem::take(&mut slot.later) {
-                overtaken |= insert_in_order(&mut slot.items, item);
+                overtaken |= insert_in_order(&mut slot.items, item, ledger);
             }
             if overtaken {
                 self.supersede(row, ledger);

@@ -51,12 +51,12 @@ pub struct Ledger {
 
 impl Ledger {
     /// Takes a job on. The resources go elsewhere; `cells` hold their symbols until the job is settled.
-    pub fn open(&mut self, work: &Work, cells: Box<[Cell]>, now: Now) -> JobKey {
+    pub fn open(&mut self, work: &Work, cells: Box<[Cell]>, now: Now, settings: &Settings) -> JobKey {
         let shared = Record::share(&work.job.extras, self.shared.as_ref());
         if shared.is_some() {
             self.shared.clone_from(&shared);
         }
-        let record = Record::new(work, cells, shared, now);
+        let record = Record::new(work, cells, shared, now, settings);
         self.open_items += record.items as usize;
         let key = self.free.pop().unwrap_or(self.records.len() as JobKey);
         match self.records.get_mut(key as usize) {

@@ -126,12 +126,11 @@ impl Lane {
             return;
         }
         let cells = self.backlog.cells(work);
-        let job = self.ledger.open(work, cells, now);
+        let job = self.ledger.open(work, cells, now, &self.settings);
         if !self.settings.marks {
             let backlog = &self.backlog;
             self.ledger.queue_up(job, work.job.resources.iter().map(|resource| backlog.hash(resource)));
         }
-        let created = work.job.extras.created_at.unwrap_or_else(|| record::wall(&self.settings, now));
         let mut finals: Vec<&(u32, Mark)> = work.finals.iter().collect();
         finals.sort_by_key(|(index, _)| *index);
         finals.dedup_by_key(|(index, _)| *index);
@@ -142,7 +141,7 @@ impl Lane {
                 self.conclude((job, index), mark.clone(), true);
                 continue;
             }
-            let finished = self.backlog.add(job, index, work, created, &self.ledger);
+            let finished = self.backlog.add(job, index, work, &self.ledger);
             self.finish(finished);
         }
     }

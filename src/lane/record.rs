@@ -23,8 +23,10 @@ pub struct Record {
     pub cells: Box<[Cell]>,
     /// What many jobs have in common; `None` for what [`Extras::none`] says.
     extras: Option<Arc<Extras>>,
-    /// What each job has for itself.
-    created_at: Option<Timestamp>,
+    /// When it was made: as it says itself, or when the lane took it on.
+    pub created: Timestamp,
+    /// It says so itself.
+    dated: bool,
     trace: Option<Arc<str>>,
     /// The line of the file it came from.
     pub line: Option<u64>,
@@ -53,15 +55,17 @@ pub struct Record {
 
 impl Record {
     /// A job none of whose items is final. `shared` is what it has in common with others, see [`Record::share`].
-    pub fn new(work: &Work, cells: Box<[Cell]>, shared: Option<Arc<Extras>>, now: Now) -> Self {
+    pub fn new(work: &Work, cells: Box<[Cell]>, shared: Option<Arc<Extras>>, now: Now, settings: &Settings) -> Self {
         let items = work.job.resources.len() as u32;
+        let own = &work.job.extras;
         Self {
             ticket: work.ticket,
             id: work.job.id.clone(),
             cells,
             extras: shared,
-            created_at: work.job.extras.created_at,
-            trace: work.job.extras.trace.clone(),
+            created: own.created_at.unwrap_or_else(|| wall(settings, now)),
+            dated: own.created_at.is_some(),
+            trace: own.trace.clone(),
             line: work.line,
             items,
             open: items,
@@ -187,7 +191,7 @@ impl Record {
             resources: Vec::new(),
             set: BTreeMap::new(),
             unset: BTreeSet::new(),
-            extras: Extras { created_at: self.created_at, trace: self.trace.clone(), ..shared },
+            extras: Extras { created_at: self.dated.then_some(self.created), trace: self.trace.clone(), ..shared },
         }
     }
 }
@@ -200,7 +204,7 @@ fn alike(one: &Extras, other: &Extras) -> bool {
 }
 
 /// The wall clock at a time of the lane's.
-pub fn wall(settings: &Settings, now: Now) -> Timestamp {
+fn wall(settings: &Settings, now: Now) -> Timestamp {
     let since = SignedDuration::try_from(now).unwrap_or(SignedDuration::MAX);
     settings.epoch.checked_add(since).unwrap_or(settings.epoch)
 }

@@ -11,14 +11,14 @@ mod world;
 use std::panic;
 use tagmill::lane::invariant::PROMISES;
 
-/// Random scripts for each of the two kinds of broker.
-const SCRIPTS: u64 = 6_000;
+/// Random scripts; half of them are for each of the two kinds of broker.
+const SCRIPTS: u64 = 12_000;
 
 fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("TAGMILL_SIM_SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("TAGMILL_SIM_SCRIPTS").unwrap_or(SCRIPTS)).collect(),
+        None => (0..number("TAGMILL_SIM_SCRIPTS").unwrap_or(SCRIPTS).div_ceil(2)).collect(),
     }
 }
 

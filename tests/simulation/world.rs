@@ -1,5 +1,7 @@
 //! Broker, cloud, operator and one lane after another, in virtual time, with every promise checked on the way.
 
+mod check;
+
 use crate::{
     cloud::Cloud,
     script::{Event, Script},
@@ -18,7 +20,7 @@ use tagmill::{
 
 /// Resources are told apart by id; those with an even number never meet the odd ones; keys keep their case.
 #[derive(Debug)]
-struct Plain;
+pub struct Plain;
 
 impl Naming for Plain {
     fn resource_key(&self, resource: &Resource) -> String {
@@ -37,7 +39,7 @@ impl Naming for Plain {
 pub struct Message {
     pub job: Job,
     marks: Vec<(u32, Mark)>,
-    /// An operator has cancelled it, and this broker tells every owner.
+    /// An operator has cancelled it. A broker without marks tells every owner.
     cancelled: bool,
     delivered: bool,
     /// When this owner took it on.
@@ -236,9 +238,7 @@ impl World {
                 });
             }
             Event::Control(control) => {
-                if let Control::Cancel(which) = &control
-                    && !self.script.marks
-                {
+                if let Control::Cancel(which) = &control {
                     for message in self.messages.iter_mut().filter(|message| !message.acked) {
                         message.cancelled |= match which {
                             Cancel::All => true,
@@ -339,7 +339,7 @@ impl World {
                 message.delivered = true;
                 message.taken = self.now;
                 let mut finals = message.marks.clone();
-                if message.cancelled {
+                if message.cancelled && !self.script.marks {
                     finals = cancelled(&message.job);
                 }
                 self.next_ticket += 1;
@@ -351,63 +351,6 @@ impl World {
                 continue;
             }
             return Ok(());
-        }
-    }
-
-    /// What the lane says of itself, against what the broker knows.
-    fn check_status(&self) -> Checked {
-        let (status, room) = (self.lane.status(), self.lane.room());
-        let capacity = self.script.capacity;
-        if room > capacity || (status.pending + status.held >= capacity && room > 0) {
-            return Err(format!("L11: full, and still {room} items wanted"));
-        }
-        let jobs = self.unsettled.len();
-        let oldest = self.unsettled.first().map(|at| self.messages[*at].taken);
-        if (status.jobs, status.oldest) != (jobs, oldest) {
-            return Err(format!("L1: {jobs} jobs are not settled, the oldest since {oldest:?}: {status:?}"));
-        }
-        if status.held > 0 && (self.script.marks || status.held >= status.jobs) {
-            return Err(format!("L10: jobs wait for none that does not: {status:?}"));
-        }
-        if status.full && (room > 0 || status.pending == 0) {
-            return Err(format!("L11: full with room for {room}: {status:?}"));
-        }
-        Ok(())
-    }
-
-    /// A document is published: is it about a job of ours, does it say the right things, and is it its turn?
-    fn check_document(&self, at: usize, emission: &Emission) -> Checked {
-        let message = &self.messages[at];
-        let job = &message.job;
-        if message.settled {
-            return Err(format!("L2: a document after the ack of {:?}", job.id));
-        }
-        let before = |other: &&Message| !other.settled && !other.acked && other.shares_a_resource_with(job);
-        if !self.script.marks
-            && let Some(earlier) = self.messages[..at].iter().find(before)
-        {
-            return Err(format!("L6: a document of {:?} before {:?} is settled", job.id, earlier.job.id));
-        }
-        match emission {
-            Emission::DeadLetter(letter) if letter.job.extras != job.extras || letter.job.set != job.set => {
-                Err(format!("L2: a dead letter with another job than {:?}", job.id))
-            }
-            Emission::Receipt(receipt) if !receipt.adds_up() || receipt.accepted != job.resources.len() as u64 => {
-                Err(format!("L2: a receipt that does not add up: {receipt:?}"))
-            }
-            Emission::Receipt(receipt) => {
-                let finished = receipt.finished_at.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
-                let took = finished.saturating_sub(message.taken).as_millis() as u64;
-                let own = (job.extras.trace.as_deref(), job.extras.batch.as_deref());
-                if receipt.duration_ms != took
-                    || finished > self.now
-                    || (receipt.trace.as_deref(), receipt.batch.as_deref()) != own
-                {
-                    return Err(format!("L2: not the receipt of {:?}, which took {took} ms: {receipt:?}", job.id));
-                }
-                Ok(())
-            }
-            Emission::DeadLetter(_) => Ok(()),
         }
     }
 
@@ -571,93 +514,13 @@ impl World {
         }
         Ok(())
     }
-
-    pub fn check_end(&self) -> Checked {
-        for message in &self.messages {
-            self.check_message(message)?;
-        }
-        self.check_tags()
-    }
-
-    fn check_message(&self, message: &Message) -> Checked {
-        let Some(receipt) = &message.receipt else { return Err(format!("L1: no receipt for {:?}", message.job.id)) };
-        if receipt.dead != message.dead.len() as u64 {
-            return Err(format!(
-                "L2: {:?} counts {} dead, its letter {}",
-                message.job.id,
-                receipt.dead,
-                message.dead.len()
-            ));
-        }
-        let faults = &self.script.faults;
-        for resource in &message.job.resources {
-            let id = &*resource.id;
-            let dead = message.dead.iter().find(|failure| failure.resource == *resource);
-            let sets = &message.job.set;
-            let bad_tag = faults.bad_key.as_deref().is_some_and(|key| sets.contains_key(key))
-                || sets.get("k0").is_some_and(|value| Some(&**value) == faults.bad_value.as_deref());
-            let Some(dead) = dead else {
-                if faults.poison.contains(id) || faults.poison_500.contains(id) {
-                    return Err(format!("L6: {id} of {:?} is reported done and cannot be", message.job.id));
-                }
-                continue;
-            };
-            let why = match dead.code.as_str() {
-                "NotFound" => faults.poison.contains(id),
-                "Forbidden" => faults.denied.contains(id),
-                "InvalidTagKey.Malformed" => bad_tag,
-                "cancelled" => true,
-                "InternalError" | "http_503" | "http_500" | "timeout" | "Busy" => {
-                    if dead.attempts > self.script.max_attempts {
-                        return Err(format!("L8: {} attempts: {dead:?}", dead.attempts));
-                    }
-                    dead.attempts == self.script.max_attempts || dead.message.starts_with("gave up")
-                }
-                _ => false,
-            };
-            if !why {
-                return Err(format!("L6: {id} of {:?} is dead without need: {dead:?}", message.job.id));
-            }
-        }
-        Ok(())
-    }
-
-    /// The tags in the cloud are those of the jobs in order; keys of dead items may hold what those asked for.
-    fn check_tags(&self) -> Checked {
-        let mut expected: BTreeMap<(String, String), Option<String>> = BTreeMap::new();
-        let mut also: BTreeMap<(String, String), BTreeSet<Option<String>>> = BTreeMap::new();
-        for message in &self.messages {
-            for resource in &message.job.resources {
-                let dead = message.dead.iter().any(|failure| failure.resource == *resource);
-                let sets = message.job.set.iter().map(|(key, value)| (key, Some(value.to_string())));
-                for (key, value) in sets.chain(message.job.unset.iter().map(|key| (key, None))) {
-                    let cell = (resource.id.to_string(), key.to_string());
-                    if dead {
-                        also.entry(cell).or_default().insert(value);
-                    } else {
-                        expected.insert(cell, value);
-                    }
-                }
-            }
-        }
-        let cells: BTreeSet<_> = expected.keys().chain(also.keys()).cloned().collect();
-        for cell in cells {
-            let found = self.cloud.tags.get(&cell.0).and_then(|tags| tags.get(&cell.1)).cloned();
-            let right = expected.get(&cell).cloned().flatten();
-            let allowed = also.get(&cell).is_some_and(|values| values.contains(&found));
-            if found != right && !allowed {
-                return Err(format!("L6: {cell:?} is {found:?} and should be {right:?}"));
-            }
-        }
-        Ok(())
-    }
 }
 
 fn period(script: &Script) -> Duration {
     Duration::from_secs_f64(1.0 / script.per_second)
 }
 
-fn settings(script: &Script, now: Now) -> Settings {
+pub fn settings(script: &Script, now: Now) -> Settings {
     Settings {
         name: LaneName::new("lane").expect("a name"),
         caps: script.caps,

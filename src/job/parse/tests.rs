@@ -147,7 +147,7 @@ fn the_trace_of_a_message_is_no_part_of_its_json_nor_of_its_documents_ids() {
 fn ext_is_carried_whatever_it_holds() {
     let job =
         read(r#"{"id":"j","lane":"l","set":{"k":"v"},"resources":["a"],"ext":{"a":{"a":[1,null,2.5]}}}"#).unwrap();
-    assert_eq!(serde_json::Value::Object(job.extras.ext.unwrap()), serde_json::json!({"a":{"a":[1,null,2.5]}}));
+    assert_eq!(serde_json::Value::Object(*job.extras.ext.unwrap()), serde_json::json!({"a":{"a":[1,null,2.5]}}));
 }
 
 fn text(most: usize) -> impl Strategy<Value = String> {
@@ -180,7 +180,7 @@ prop_compose! {
             not_found_until: time(1),
             priority: if event { Priority::Event } else { Priority::Bulk },
             replay: replay.map(|(of, count)| Replay { of, count }),
-            ext: ext.map(|ext| ext.into_iter().map(|(k, v)| (k, v.into())).collect()),
+            ext: ext.map(|ext| Box::new(ext.into_iter().map(|(k, v)| (k, v.into())).collect())),
             trace: None,
         }
     }
