@@ -59,7 +59,7 @@ impl Readiness {
             (LinkState::Lost(reason), _) if opening == 0 || !away.is_empty() => {
                 why.push(format!("no connection to the broker: {reason}"));
             }
-            (LinkState::Up | LinkState::Lost(_), Some((_, reason))) if open == 0 && opening == 0 => {
+            (LinkState::Up | LinkState::Lost(_), Some((_, reason))) if open == 0 => {
                 why.push(format!("no connection to the broker: {reason}"));
             }
             _ => {}

@@ -4,6 +4,7 @@ use super::{LaneView, Stand};
 use crate::job::LaneName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// What one worker says of one lane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +52,13 @@ pub struct LaneReport {
     pub unchanged: u64,
     /// Items that are dead.
     pub dead: u64,
+}
+
+impl LaneReport {
+    /// What is so now, of every lane.
+    pub fn of(views: &[watch::Receiver<LaneView>]) -> Vec<Self> {
+        views.iter().map(|view| Self::from(&*view.borrow())).collect()
+    }
 }
 
 impl From<&LaneView> for LaneReport {

@@ -1,7 +1,7 @@
 //! A worker that runs for ever: a supervisor per lane, one state for all of them, and an end in good order.
 
 use super::{
-    LaneView, Parts, WorkerError,
+    LaneView, Parts, Stand, WorkerError,
     readiness::{self, Readiness, Sources},
     supervisor::{Supervisor, Waits},
 };
@@ -22,6 +22,7 @@ pub struct Service {
     lanes: JoinSet<()>,
     views: Vec<watch::Receiver<LaneView>>,
     readiness: watch::Receiver<Readiness>,
+    link: watch::Receiver<LinkState>,
     stop: watch::Sender<bool>,
     /// Keeps the readiness.
     _keeper: JoinSet<()>,
@@ -45,8 +46,8 @@ impl Service {
         }
         let (tell, readiness) = watch::channel(Readiness::Starting);
         let mut keeper = JoinSet::new();
-        keeper.spawn(readiness::keep(Sources { lanes: views.clone(), link, news, stop: stopped }, tell));
-        Ok(Self { lanes: supervisors, views, readiness, stop, _keeper: keeper })
+        keeper.spawn(readiness::keep(Sources { lanes: views.clone(), link: link.clone(), news, stop: stopped }, tell));
+        Ok(Self { lanes: supervisors, views, readiness, link, stop, _keeper: keeper })
     }
 
     /// What the lanes do, to be looked at now and then. They outlive this.
@@ -57,6 +58,13 @@ impl Service {
     /// Whether it can do its work, and every change of it.
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
         self.readiness.clone()
+    }
+
+    /// Whether it is connected and has opened every lane that the broker lets it have.
+    pub fn is_up(&self) -> bool {
+        let settled = |stand: &Stand| matches!(stand, Stand::Open | Stand::Refused(_));
+        !matches!(*self.link.borrow(), LinkState::Lost(_))
+            && self.views.iter().all(|view| settled(&view.borrow().stand))
     }
 
     /// No new calls from now on: calls on their way are waited for, what is final is settled, lanes are closed.
