@@ -50,6 +50,7 @@ fn a_lock_that_is_held_is_told_with_what_to_do() {
             let error = Lock::take_within(link, "test", SHORT).await.unwrap_err();
             let BrokerError::InUse(text) = &error else { panic!("{error:?}") };
             assert!(text.contains("tagmill.tmp.lock.test") && text.contains("try again"), "{text}");
+            assert!(link.is_up(), "an error of one channel is not the loss of the connection");
         }
         free.release().await;
         held.release().await;

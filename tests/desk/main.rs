@@ -7,6 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod control;
 mod lock;
 mod orders;
 mod support;

@@ -1,7 +1,7 @@
 //! What a queue says of itself, without the management plugin and without making it.
 
 use super::{
-    fault::{NOT_FOUND, PATIENCE, code, told},
+    fault::{NOT_FOUND, code, told, waited},
     link::Link,
     topology::{close, short},
 };
@@ -44,14 +44,13 @@ impl<'l> Gauge<'l> {
         let what = format!("looking at queue {queue}");
         let passive = QueueDeclareOptions { passive: true, ..Default::default() };
         let asked = channel.queue_declare(short(queue)?, passive, FieldTable::default());
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Ok(found)) => {
+        match waited(&what, asked).await? {
+            Ok(found) => {
                 self.channel = Some(channel);
                 Ok(Some(Depth { ready: found.message_count().into(), consumers: found.consumer_count().into() }))
             }
-            Ok(Err(error)) if code(&error) == Some(NOT_FOUND) => Ok(None),
-            Ok(Err(error)) => Err(told(&error, &what)),
-            Err(_) => Err(BrokerError::Unavailable(format!("{what}: the broker did not answer in {PATIENCE:?}"))),
+            Err(error) if code(&error) == Some(NOT_FOUND) => Ok(None),
+            Err(error) => Err(told(&error, &what)),
         }
     }
 

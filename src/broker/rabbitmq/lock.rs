@@ -1,7 +1,7 @@
 //! A lock that the whole fleet sees: an exclusive queue, which goes with the connection of whoever holds it.
 
 use super::{
-    fault::{NOT_FOUND, PATIENCE, code, told},
+    fault::{NOT_FOUND, PATIENCE, code, told, waited},
     link::Link,
     names,
     topology::{close, short},
@@ -69,18 +69,17 @@ impl Lock {
     /// `None` when somebody else has it.
     async fn attempt(link: &Link, queue: &str) -> Result<Option<Self>, BrokerError> {
         let what = format!("taking the lock {queue}");
-        let late = |_| BrokerError::Unavailable(format!("{what}: the broker did not answer in {PATIENCE:?}"));
         let mut lock = Self { channel: link.channel().await?, queue: short(queue)?, consumer: None, released: false };
         let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
         let declaring = lock.channel.queue_declare(lock.queue.clone(), own, FieldTable::default());
-        match tokio::time::timeout(PATIENCE, declaring).await.map_err(late)? {
+        match waited(&what, declaring).await? {
             Ok(_) => {}
             Err(error) if matches!(code(&error), Some(RESOURCE_LOCKED | NOT_FOUND)) => return Ok(lock.missed()),
             Err(error) => return Err(told(&error, &what)),
         }
         let alone = BasicConsumeOptions { exclusive: true, no_ack: true, ..Default::default() };
         let consuming = lock.channel.basic_consume(lock.queue.clone(), "lock".into(), alone, FieldTable::default());
-        match tokio::time::timeout(PATIENCE, consuming).await.map_err(late)? {
+        match waited(&what, consuming).await? {
             Ok(consumer) => {
                 lock.consumer = Some(consumer);
                 Ok(Some(lock))

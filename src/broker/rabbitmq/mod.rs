@@ -4,6 +4,7 @@
 //! lost, and everything that was not acked is handed out again, to us or to another worker.
 
 pub mod address;
+pub mod control;
 pub mod depth;
 pub mod link;
 pub mod lock;

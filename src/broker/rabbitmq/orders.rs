@@ -5,7 +5,7 @@
 
 use super::{
     depth::Gauge,
-    fault::{NOT_FOUND, PATIENCE, answered, code, told},
+    fault::{NOT_FOUND, PATIENCE, answered, code, told, waited},
     link::Link,
     lock::Lock,
     message::Message,
@@ -142,15 +142,12 @@ impl Held {
         loop {
             let what = "reading the standing orders";
             let getting = held.channel.basic_get(short(ORDERS)?, BasicGetOptions::default());
-            let message = match tokio::time::timeout(PATIENCE, getting).await {
-                Ok(Ok(Some(message))) => message,
-                Ok(Ok(None)) => return Ok(held),
+            let message = match waited(what, getting).await? {
+                Ok(Some(message)) => message,
+                Ok(None) => return Ok(held),
                 // Nobody has made the queue yet.
-                Ok(Err(error)) if code(&error) == Some(NOT_FOUND) => return Ok(held),
-                Ok(Err(error)) => return Err(told(&error, what)),
-                Err(_) => {
-                    return Err(BrokerError::Unavailable(format!("{what}: the broker did not answer in {PATIENCE:?}")));
-                }
+                Err(error) if code(&error) == Some(NOT_FOUND) => return Ok(held),
+                Err(error) => return Err(told(&error, what)),
             };
             match serde_json::from_slice(&message.delivery.data) {
                 Ok(orders) => held.documents.push((message.delivery.delivery_tag, orders)),
