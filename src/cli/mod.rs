@@ -69,7 +69,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Worker(args) => (1, args.log_format()),
         _ => (0, Format::Human),
     };
-    crate::telemetry::init(level + cli.verbose, format);
+    crate::telemetry::init_as(level.saturating_add(cli.verbose), format);
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Apply(args) => apply::run(args).await,

@@ -12,8 +12,13 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging at a level (0 warnings and errors, 1 infos, 2 debugging, then everything); `RUST_LOG` overrules.
-pub fn init(level: u8, format: Format) {
+/// Starts logging for people: warnings and errors, more with each `-v`; `RUST_LOG` overrules.
+pub fn init(verbose: u8) {
+    init_as(verbose, Format::Human);
+}
+
+/// Starts logging at a level: 0 warnings and errors, 1 infos, 2 debugging, then everything. `RUST_LOG` overrules.
+pub fn init_as(level: u8, format: Format) {
     let level = match level {
         0 => "tagmill=warn",
         1 => "tagmill=info",

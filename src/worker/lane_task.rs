@@ -1,8 +1,15 @@
 //! The task of one lane while it is open: one input, all its actions, then sleep until something happens.
 
 use super::{
-    CAPACITY, Client, Waits, WorkerError, clock, credentials::Keeper, identity::Identity, naming::Names, notes::tell,
-    outbox::Outbox, standing::Standing, view::Board, work::Reading,
+    CAPACITY, Client, Waits, WorkerError, clock,
+    credentials::Keeper,
+    identity::Identity,
+    naming::Names,
+    notes::tell,
+    outbox::Outbox,
+    standing::Standing,
+    view::{Board, Stand},
+    work::Reading,
 };
 use crate::{
     broker::{Broker, BrokerError, Deed, Delivery, Feed, Orders, Ticket},
@@ -205,8 +212,10 @@ impl<B: Broker> LaneTask<B> {
     }
 
     fn control(&mut self, control: &Control) {
-        if *control == Control::Resume {
-            self.identity.resumed();
+        match control {
+            Control::Resume => self.identity.resumed(),
+            Control::Drain => self.parts.board.stand(Stand::Draining),
+            Control::Pause | Control::Cancel(_) => {}
         }
         self.lane.handle_control(self.now(), control);
     }

@@ -19,7 +19,6 @@ mod work;
 
 pub use client::Client;
 pub use readiness::Readiness;
-pub use report::LaneReport;
 pub use service::Service;
 pub use supervisor::Waits;
 pub use view::{LaneView, Stand};

@@ -38,14 +38,14 @@ impl fmt::Display for Readiness {
 }
 
 impl Readiness {
-    /// What the lanes and the connection for publishing come to.
-    pub fn of<'v>(lanes: impl IntoIterator<Item = &'v LaneView>, link: &LinkState) -> Self {
+    /// What the lanes and the connection for publishing come to. Of that nothing is known before its first try.
+    pub fn of<'v>(lanes: impl IntoIterator<Item = &'v LaneView>, link: Option<&LinkState>) -> Self {
         let (mut opening, mut open) = (0, 0);
         let (mut away, mut refused) = (Vec::new(), Vec::new());
         for view in lanes {
             match &view.stand {
                 Stand::Opening => opening += 1,
-                Stand::Open => open += 1,
+                Stand::Open | Stand::Draining => open += 1,
                 Stand::Away(why) => away.push((&view.name, why)),
                 Stand::Refused(why) => refused.push((&view.name, why)),
                 Stand::Closed => {}
@@ -53,15 +53,11 @@ impl Readiness {
         }
         let mut why = Vec::new();
         match (link, away.first()) {
-            (LinkState::Blocked(reason), _) => {
-                why.push(format!("broker blocked ({}): publishing waits", alarm(reason)))
+            (Some(LinkState::Blocked(reason)), _) => {
+                why.push(format!("broker blocked ({}): publishing waits", alarm(reason)));
             }
-            (LinkState::Lost(reason), _) if opening == 0 || !away.is_empty() => {
-                why.push(format!("no connection to the broker: {reason}"));
-            }
-            (LinkState::Up | LinkState::Lost(_), Some((_, reason))) if open == 0 => {
-                why.push(format!("no connection to the broker: {reason}"));
-            }
+            (Some(LinkState::Lost(reason)), _) => why.push(format!("no connection to the broker: {reason}")),
+            (_, Some((_, reason))) if open == 0 => why.push(format!("no connection to the broker: {reason}")),
             _ => {}
         }
         if why.is_empty()
@@ -73,7 +69,7 @@ impl Readiness {
             why.push(format!("lane {lane} is refused{}: {reason}", others(&refused)));
         }
         match why.is_empty() {
-            true if opening > 0 => Self::Starting,
+            true if opening > 0 || link.is_none() => Self::Starting,
             true => Self::Ready,
             false => Self::Degraded(why.join("; ")),
         }
@@ -105,13 +101,15 @@ pub(super) struct Sources {
 /// Keeps the state up to date and tells the log of it, for ever.
 pub(super) async fn keep(mut from: Sources, tell: watch::Sender<Readiness>) {
     let mut said: Option<(Readiness, Instant)> = None;
-    let (mut linked, mut told_to_stop) = (true, false);
+    let (mut linked, mut link_known, mut told_to_stop) = (true, false, false);
     loop {
         let now = if *from.stop.borrow_and_update() {
             Readiness::Stopping
         } else {
             let views: Vec<LaneView> = from.lanes.iter().map(|view| view.borrow().clone()).collect();
-            Readiness::of(&views, &from.link.borrow_and_update())
+            let link = from.link.borrow_and_update();
+            link_known |= !matches!(*link, LinkState::Lost(_));
+            Readiness::of(&views, Some(&*link).filter(|_| link_known))
         };
         tell.send_if_modified(|told| {
             let is_news = *told != now;
@@ -124,9 +122,10 @@ pub(super) async fn keep(mut from: Sources, tell: watch::Sender<Readiness>) {
         let differs = said.as_ref().is_none_or(|(last, _)| *last != now);
         let is_fine = matches!(now, Readiness::Ready | Readiness::Stopping);
         if !is_same_kind || (differs && elapsed >= QUIET) || (!is_fine && elapsed >= SAY_AGAIN) {
-            match &now {
-                Readiness::Degraded(_) => tracing::warn!("{now}"),
-                _ => tracing::info!("{now}"),
+            if let Readiness::Degraded(_) = &now {
+                tracing::warn!("{now}");
+            } else {
+                tracing::info!("{now}");
             }
             said = Some((now, Instant::now()));
             continue;
@@ -134,7 +133,7 @@ pub(super) async fn keep(mut from: Sources, tell: watch::Sender<Readiness>) {
         let again = if differs { QUIET } else { SAY_AGAIN };
         tokio::select! {
             () = from.news.notified() => {}
-            changed = from.link.changed(), if linked => linked = changed.is_ok(),
+            changed = from.link.changed(), if linked => (linked, link_known) = (changed.is_ok(), true),
             _ = from.stop.changed(), if !told_to_stop => told_to_stop = true,
             () = tokio::time::sleep(again.saturating_sub(elapsed)), if !is_fine || differs => {}
         }
@@ -153,17 +152,17 @@ mod tests {
         LaneView { name, stand, active: false, oldest: None, full: false, status, finished: false }
     }
 
-    fn of(stands: &[Stand], link: &LinkState) -> String {
+    fn of<'l>(stands: &[Stand], link: impl Into<Option<&'l LinkState>>) -> String {
         let names = ["a", "b", "c"];
         let lanes: Vec<_> = stands.iter().zip(names).map(|(stand, name)| lane(name, stand.clone())).collect();
-        Readiness::of(&lanes, link).to_string()
+        Readiness::of(&lanes, link.into()).to_string()
     }
 
     #[test]
     fn a_worker_is_ready_when_it_is_connected_and_every_lane_is_open() {
         let up = LinkState::Up;
         assert_eq!(of(&[Stand::Opening, Stand::Open], &up), "starting");
-        assert_eq!(of(&[Stand::Opening], &LinkState::Lost("not connected yet".into())), "starting");
+        assert_eq!(of(&[Stand::Open], None), "starting");
         assert_eq!(of(&[Stand::Open, Stand::Open], &up), "ready");
     }
 
@@ -222,7 +221,7 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(150)).await;
         stand(Stand::Open);
         told.wait_for(|state| *state == Readiness::Ready).await.unwrap();
-        tokio::time::sleep(Duration::from_secs(600)).await;
+        tokio::time::sleep(Duration::from_mins(10)).await;
         stop.send_replace(true);
         told.wait_for(|state| *state == Readiness::Stopping).await.unwrap();
         keeping.abort();

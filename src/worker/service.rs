@@ -6,10 +6,14 @@ use super::{
     supervisor::{Supervisor, Waits},
 };
 use crate::{
-    broker::{Broker, rabbitmq::LinkState},
+    broker::{
+        Broker,
+        rabbitmq::{LinkState, control::LaneReport},
+    },
     config::LaneConfig,
     job::LaneName,
 };
+use jiff::Timestamp;
 use std::sync::Arc;
 use tokio::{
     sync::{Notify, watch},
@@ -55,6 +59,11 @@ impl Service {
         self.views.clone()
     }
 
+    /// What it says of its lanes to whoever asks; see [`LaneView::report`].
+    pub fn report(&self, now: Timestamp) -> Vec<LaneReport> {
+        self.views.iter().filter_map(|view| view.borrow().report(now)).collect()
+    }
+
     /// Whether it can do its work, and every change of it.
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
         self.readiness.clone()
@@ -62,7 +71,7 @@ impl Service {
 
     /// Whether it is connected and has opened every lane that the broker lets it have.
     pub fn is_up(&self) -> bool {
-        let settled = |stand: &Stand| matches!(stand, Stand::Open | Stand::Refused(_));
+        let settled = |stand: &Stand| stand.is_open() || matches!(stand, Stand::Refused(_));
         !matches!(*self.link.borrow(), LinkState::Lost(_))
             && self.views.iter().all(|view| settled(&view.borrow().stand))
     }

@@ -119,9 +119,10 @@ impl<B: Broker> Supervisor<B> {
         if known {
             tracing::debug!(%lane, %why, "still not open");
         } else {
-            match &stand {
-                Stand::Refused(_) => tracing::error!(%lane, %why, ?wait, "the lane cannot be worked on; tried again"),
-                _ => tracing::warn!(%lane, %why, "the lane is away; opening it again"),
+            if let Stand::Refused(_) = &stand {
+                tracing::error!(%lane, %why, ?wait, "the lane cannot be worked on; tried again");
+            } else {
+                tracing::warn!(%lane, %why, "the lane is away; opening it again");
             }
             self.told = Some((why, now));
         }

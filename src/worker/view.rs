@@ -16,12 +16,21 @@ pub enum Stand {
     Opening,
     /// It is open: what comes, comes here, or another worker has it and this one waits for its turn.
     Open,
+    /// It is open and about to end in good order: no new calls.
+    Draining,
     /// It is not open for now, and why. It is tried again.
     Away(String),
     /// The broker refuses it, and why: somebody has to change something. It is tried again now and then.
     Refused(String),
     /// It has ended, because the worker ends.
     Closed,
+}
+
+impl Stand {
+    /// Whether the lane has a feed.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open | Self::Draining)
+    }
 }
 
 /// A lane as its observers see it.
@@ -88,7 +97,7 @@ impl Board {
     /// The lane stands elsewhere. Where it is not open it holds nothing.
     pub(super) fn stand(&self, stand: Stand) {
         self.view.send_modify(|view| {
-            if stand != Stand::Open {
+            if !stand.is_open() {
                 let counts = view.status.counts;
                 view.status = Status { counts, ..Status::default() };
                 (view.active, view.oldest, view.full) = (false, None, false);

@@ -87,9 +87,10 @@ impl<const MARKS: bool> Fake<MARKS> {
         self.0.news.notify_waiters();
     }
 
-    pub fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state());
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let changed = change(&mut self.state());
         self.stir();
+        changed
     }
 
     pub fn lane<T>(&self, lane: &str, change: impl FnOnce(&mut Lane) -> T) -> T {

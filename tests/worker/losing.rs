@@ -37,16 +37,10 @@ async fn a_lane_lost_in_the_middle_of_a_call_is_opened_again_and_nothing_is_acke
     world.fake.lose("a");
     world.slow(0);
     until("everything is acked", || world.fake.left("a") == 0).await;
-    let state = world.fake.state();
-    assert_eq!(state.late_acks, 0);
-    let ids = state.receipts.iter().map(|receipt| receipt.job.as_str());
-    assert_eq!(
-        (distinct(ids).len(), state.receipts.len()),
-        (120, 120),
-        "what was not settled was not receipted either"
-    );
-    assert!(state.dead.is_empty());
-    drop(state);
+    let (late, dead, receipts) = world.fake.change(|state| (state.late_acks, state.dead.len(), state.receipts.clone()));
+    assert_eq!((late, dead), (0, 0));
+    let ids = receipts.iter().map(|receipt| receipt.job.as_str());
+    assert_eq!((distinct(ids).len(), receipts.len()), (120, 120), "what was not settled was not receipted either");
     assert_eq!(world.fake.lane("a", |lane| lane.opened), 2);
     assert!((0..120).all(|n| world.tags(&format!("x-{n}")).is_some()));
     stop(service).await;

@@ -3,8 +3,9 @@
 use crate::world::{World, job, ready, stop, until, view};
 use std::time::Duration;
 use tagmill::{
+    broker::rabbitmq::control::LaneState,
     sim::{Faults, Late, Since},
-    worker::{LaneReport, Worker, clock},
+    worker::{Worker, clock},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -17,9 +18,9 @@ async fn a_window_full_of_work_that_waits_for_a_retry_is_seen_and_takes_more_whe
     world.publish("a", "good", 3);
     let service = world.serve(&[world.lane("a", "")]);
     until("it is full", || view(&service).full).await;
-    let report = LaneReport::of(&service.views()).remove(0);
-    assert!(report.full && report.active && report.open && report.oldest.is_some());
-    assert_eq!((report.messages, report.items, report.waiting), (3, 3, 3));
+    let report = service.report(clock::wall()).remove(0);
+    assert!(report.full && report.state == LaneState::Active && report.oldest_seconds.is_some());
+    assert_eq!((report.held, report.pending, report.waiting), (3, 3, 3));
     assert_eq!(world.fake.lane("a", |lane| lane.deliveries), 3, "no more is taken");
     world.faults(Faults::default());
     until("everything is acked", || world.fake.left("a") == 0).await;

@@ -30,7 +30,7 @@ pub enum LinkState {
 #[derive(Clone, Debug)]
 pub struct Link {
     connection: Arc<Connection>,
-    state: watch::Receiver<LinkState>,
+    state: watch::Sender<LinkState>,
     node: Arc<str>,
 }
 
@@ -61,9 +61,11 @@ impl Link {
             Ok(Err(error)) => return Err(told(&error, &what)),
             Err(_) => return Err(unavailable(format!("no answer in {TRY:?}"))),
         };
-        let (tell, state) = watch::channel(LinkState::Up);
+        let connection = Arc::new(connection);
+        let state = watch::Sender::new(LinkState::Up);
+        let tell = state.clone();
         let mut events = Box::pin(connection.events_listener());
-        let watched = node.clone();
+        let (watched, alive) = (node.clone(), Arc::downgrade(&connection));
         tokio::spawn(async move {
             loop {
                 let event = std::future::poll_fn(|cx| events.as_mut().poll_next(cx)).await;
@@ -76,6 +78,13 @@ impl Link {
                         tracing::warn!(node = %watched, "the broker takes messages again");
                         LinkState::Up
                     }
+                    // A missing queue or a lock that is taken ends one channel, and comes as an event like any other.
+                    Some(Event::Error(error))
+                        if error.is_amqp_soft_error()
+                            && alive.upgrade().is_some_and(|connection| connection.status().connected()) =>
+                    {
+                        continue;
+                    }
                     Some(Event::Error(error)) => LinkState::Lost(error.to_string()),
                     Some(_) => continue,
                     None => LinkState::Lost("the connection was closed".into()),
@@ -87,7 +96,7 @@ impl Link {
                 }
             }
         });
-        Ok(Self { connection: Arc::new(connection), state, node: node.into() })
+        Ok(Self { connection, state, node: node.into() })
     }
 
     /// The node it goes to, without a password.
@@ -107,7 +116,7 @@ impl Link {
 
     /// Its state, and every change of it.
     pub fn state(&self) -> watch::Receiver<LinkState> {
-        self.state.clone()
+        self.state.subscribe()
     }
 
     /// Whether it can be used.
@@ -117,7 +126,7 @@ impl Link {
 
     /// Resolves when it is gone, with the reason.
     pub async fn lost(&self) -> String {
-        let mut state = self.state.clone();
+        let mut state = self.state.subscribe();
         let lost = pin!(state.wait_for(|state| matches!(state, LinkState::Lost(_)))).await;
         match lost.as_deref() {
             Ok(LinkState::Lost(why)) => why.clone(),
@@ -130,5 +139,13 @@ impl Link {
         let closing = self.connection.close(200, "bye".into());
         // A broker that does not answer finds out by itself.
         let _ = tokio::time::timeout(GOODBYE, closing).await;
+        // There is no event of our own goodbye.
+        self.state.send_if_modified(|state| {
+            let is_open = !matches!(state, LinkState::Lost(_));
+            if is_open {
+                *state = LinkState::Lost("the connection was closed".into());
+            }
+            is_open
+        });
     }
 }

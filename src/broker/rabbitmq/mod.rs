@@ -4,16 +4,22 @@
 //! lost, and everything that was not acked is handed out again, to us or to another worker.
 
 pub mod address;
+pub mod control;
+pub mod depth;
 pub mod link;
+pub mod lock;
 pub mod message;
 pub mod names;
+pub mod orders;
 pub mod publisher;
 pub mod topology;
 
 mod fault;
 
 pub use address::{Address, Tls};
+pub use depth::{Depth, Gauge};
 pub use link::{Link, LinkState};
+pub use lock::Lock;
 pub use message::Message;
 pub use publisher::Publisher;
 pub use topology::Topology;

@@ -34,6 +34,31 @@ pub fn temporary(name: &str) -> String {
     format!("tagmill.tmp.{name}")
 }
 
+/// The queue whose owner holds a lock of the fleet.
+pub fn lock_queue(name: &str) -> String {
+    temporary(&format!("lock.{name}"))
+}
+
+/// The queue that brings a worker questions and news.
+pub fn worker_queue(worker: &str) -> String {
+    temporary(&format!("worker.{worker}"))
+}
+
+/// The queue that brings answers to whoever asked.
+pub fn answer_queue(nonce: &str) -> String {
+    temporary(&format!("answers.{nonce}"))
+}
+
+/// Whether answers may go there: a question that names any other queue is not one of ours.
+pub fn is_answer_queue(name: &str) -> bool {
+    name.starts_with(&answer_queue(""))
+}
+
+/// The lane whose queue that is.
+pub fn lane_of(queue: &str) -> Option<LaneName> {
+    LaneName::new(queue.strip_prefix(LANE_PREFIX)?).ok()
+}
+
 /// The queue that collects the receipts of a batch.
 pub fn watch_queue(batch: &str) -> String {
     format!("tagmill.watch.{}", stable_hash(&["batch", batch]))
@@ -59,6 +84,20 @@ pub fn job_binding(job: &JobId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_queue_of_a_lane_tells_the_lane() {
+        let lane = LaneName::new("a.b").unwrap();
+        assert_eq!(lane_of(&lane_queue(&lane)), Some(lane));
+        assert_eq!(lane_of("tagmill.lane."), None);
+        assert_eq!(lane_of(DEAD), None);
+    }
+
+    #[test]
+    fn answers_go_to_queues_of_askers_only() {
+        assert!(is_answer_queue(&answer_queue("x")));
+        assert!(!is_answer_queue(DEAD) && !is_answer_queue(&worker_queue("x")));
+    }
 
     #[test]
     fn the_longest_names_fit_into_255_bytes() {
