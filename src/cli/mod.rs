@@ -66,7 +66,7 @@ enum Command {
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let (level, format) = match &cli.command {
         // Nobody watches a worker: its log has to say what it does.
-        Command::Worker(args) => (1, args.log_format()),
+        Command::Worker(args) => (1_u8, args.log_format()),
         _ => (0, Format::Human),
     };
     crate::telemetry::init_as(level.saturating_add(cli.verbose), format);
