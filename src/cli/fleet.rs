@@ -67,7 +67,8 @@ pub struct Place {
 /// The broker of a config, ready to be talked to.
 pub fn place(config: &Config) -> Result<Place, NoFleet> {
     let broker = broker(config)?;
-    Ok(Place { address: address(broker)?, topology: topology(broker), names: names(broker)? })
+    let names = names(broker)?;
+    Ok(Place { address: address(broker)?.with_names(names.clone()), topology: topology(broker), names })
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -110,7 +110,7 @@ pub struct RawLane {
     pub endpoint: Option<String>,
     /// `apply`, or `observe`: plan and log, send nothing. Default `apply`.
     pub mode: Option<RawMode>,
-    /// How long one call may take, such as `9s` (the default).
+    /// How long one call may take, such as `9s` (the default). Below `10s` with a broker.
     pub timeout: Option<String>,
     /// Alibaba Cloud: the signature's version. Default `v3`.
     pub signature: Option<RawSignature>,

@@ -219,6 +219,23 @@ fn lanes_that_get_in_each_others_way_are_warned_of_and_refused_where_it_destroys
 }
 
 #[test]
+fn with_a_broker_a_call_must_end_before_the_lane_can_have_another_owner() {
+    let lanes = |timeout: &str| {
+        let [a, b] = ["a", "b"].map(|name| lane(name, "huawei-tms", &format!(", timeout: {timeout}")));
+        format!("lanes:\n{a}{}", b.replace("region: r-1", "region: 5"))
+    };
+    let broker = "broker: {url: amqp://mq}\n";
+    assert_snapshot!(wrong(&(broker.to_owned() + &lanes("10s"))), @r"
+    tagmill.yaml: 3 things are wrong:
+      line 3: lanes[0].timeout: must be below 10s with a broker: a worker that is cut off notices it after 10s, and another may take its lanes over
+      line 4: lanes[1].region: expected text, found a number; put it in quotes
+      line 4: lanes[1].timeout: must be below 10s with a broker: a worker that is cut off notices it after 10s, and another may take its lanes over
+    ");
+    assert!(!wrong(&(broker.to_owned() + &lanes("9999ms"))).contains("timeout"));
+    assert!(!wrong(&lanes("10s")).contains("timeout"));
+}
+
+#[test]
 fn every_form_of_credentials_is_read_and_no_mixture() {
     let with = |credentials: &str| {
         let text = format!("lanes:\n{}", lane("a", "huawei-tms", &format!(", credentials: {credentials}")));

@@ -49,6 +49,14 @@ pub struct Defaults<'a> {
     pub created_at: Option<Timestamp>,
 }
 
+/// What is told of a version that this build does not read begins so.
+const OTHER_VERSION: &str = "this build reads version 1, this message is of version";
+
+/// Whether these are the problems of a message of another version. What else is wrong with it then says little.
+pub fn is_of_another_version(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.field == "version" && problem.text.starts_with(OTHER_VERSION))
+}
+
 /// Reads one job message. All that is wrong with it is told at once, each with its field.
 pub fn job(bytes: &[u8], defaults: &Defaults<'_>) -> Result<Job, Vec<Problem>> {
     let mut parser = Parser::default();
@@ -78,8 +86,10 @@ impl Parser {
             self.problems.add("", format_args!("a job is a JSON object, this is {}", node.kind()));
             return None;
         };
+        // First, so that it is not lost behind a list of fields that only a later version knows.
+        self.version(fields.iter().find(|(name, _)| name == "version").map(|(_, node)| node));
         let [
-            version,
+            _,
             id,
             lane,
             resources,
@@ -95,7 +105,6 @@ impl Parser {
             ext,
         ] = self.slots(fields, &FIELDS, "");
 
-        self.version(version);
         let id = self.name("id", id, JobId::new, defaults.id);
         let lane = self.name("lane", lane, LaneName::new, defaults.lane);
         let resources = self.resources(resources);
@@ -119,11 +128,11 @@ impl Parser {
         Some(Job { id: id?, lane: lane?, resources, set, unset, extras })
     }
 
-    fn version(&mut self, node: Option<Node<'_>>) {
-        match node {
-            None => {}
-            Some(node) if node.whole() == Some(VERSION) => {}
-            Some(_) => self.problems.add("version", "this build reads version 1"),
+    fn version(&mut self, node: Option<&Node<'_>>) {
+        match node.map(Node::whole) {
+            None | Some(Some(VERSION)) => {}
+            Some(Some(other)) => self.problems.add("version", format_args!("{OTHER_VERSION} {other}")),
+            Some(None) => self.problems.add("version", "is the whole number 1"),
         }
     }
 

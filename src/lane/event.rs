@@ -172,8 +172,8 @@ pub struct Counts {
     pub dead: u64,
 }
 
-/// A lane at a glance.
-#[derive(Clone, Debug, PartialEq)]
+/// A lane at a glance. The default is that of a lane that is not there.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Status {
     /// Items that are not final.
     pub pending: usize,
@@ -189,7 +189,9 @@ pub struct Status {
     pub held: usize,
     /// When the oldest of the jobs was taken on.
     pub oldest: Option<Now>,
-    /// The lane has no room for more work, and all it holds waits for a retry, the end of an outage, or a pause.
+    /// There is work, and all of it waits for a retry, the end of an outage, or a pause.
+    pub waits: bool,
+    /// The lane has no room for more work, and all it holds waits.
     pub full: bool,
     /// Calls a second at the moment.
     pub rate: f64,

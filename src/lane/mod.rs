@@ -296,6 +296,7 @@ impl Lane {
     pub fn status(&self) -> Status {
         let paused = self.health.paused.clone();
         let operator = self.health.operator_pause.then(|| "paused by the operator".to_owned());
+        let waits = self.waits();
         Status {
             pending: self.ledger.open_items(),
             keys_left: self.backlog.left(),
@@ -304,7 +305,8 @@ impl Lane {
             jobs: self.ledger.jobs(),
             held: self.ledger.held(),
             oldest: self.ledger.oldest(),
-            full: self.is_full(),
+            waits,
+            full: waits && self.room() == 0,
             rate: self.pace.rate(self.now),
             ceiling: self.settings.per_second,
             paused: paused.or(operator),
@@ -318,9 +320,9 @@ impl Lane {
         }
     }
 
-    /// No room for more work, and all there is waits for a retry or a pause.
-    fn is_full(&self) -> bool {
-        if self.draining || self.room() > 0 || self.ledger.open_items() == 0 {
+    /// All there is waits for a retry, the end of an outage or a pause.
+    fn waits(&self) -> bool {
+        if self.draining || self.ledger.open_items() == 0 {
             return false;
         }
         let standing = !self.health.may_call() || self.health.outage.is_some();

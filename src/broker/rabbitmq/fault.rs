@@ -38,9 +38,14 @@ pub fn told(error: &Error, what: &str) -> BrokerError {
 
 /// The answer of the broker, or why there is none.
 pub async fn answered<T>(what: &str, asked: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(told(&error, what)),
-        Err(_) => Err(BrokerError::Unavailable(format!("{what}: the broker did not answer in {PATIENCE:?}"))),
-    }
+    waited(what, asked).await?.map_err(|error| told(&error, what))
+}
+
+/// The same for a caller who tells one error from another.
+pub async fn waited<T>(
+    what: &str,
+    asked: impl Future<Output = lapin::Result<T>>,
+) -> Result<lapin::Result<T>, BrokerError> {
+    let late = |_| BrokerError::Unavailable(format!("{what}: the broker did not answer in {PATIENCE:?}"));
+    tokio::time::timeout(PATIENCE, asked).await.map_err(late)
 }

@@ -3,6 +3,7 @@
 use super::{
     address::{Address, shown},
     fault::{answered, told},
+    names::Names,
 };
 use crate::broker::BrokerError;
 use futures_core::Stream;
@@ -35,6 +36,7 @@ pub struct Link {
     connection: Arc<Connection>,
     state: watch::Receiver<LinkState>,
     node: Arc<str>,
+    names: Names,
 }
 
 impl Link {
@@ -66,12 +68,18 @@ impl Link {
         };
         let (tell, state) = watch::channel(LinkState::Up);
         tokio::spawn(watch_over(connection.events_listener(), connection.status().clone(), tell, node.clone()));
-        Ok(Self { connection: Arc::new(connection), state, node: node.into() })
+        let names = address.names().clone();
+        Ok(Self { connection: Arc::new(connection), state, node: node.into(), names })
     }
 
     /// The node it goes to, without a password.
     pub fn node(&self) -> &str {
         &self.node
+    }
+
+    /// What the fleet's exchanges and queues are called there.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Seconds between heartbeats, as agreed.

@@ -27,6 +27,8 @@ pub struct Message {
     pub priority: u8,
     /// Seconds since 1970 when it was made.
     pub timestamp: Option<u64>,
+    /// Whether it must reach a queue. News and answers need not: nobody may be there to hear them.
+    pub mandatory: bool,
     /// The bytes. Shared, because they stay here until the broker has confirmed them.
     pub body: Arc<[u8]>,
 }
@@ -36,7 +38,14 @@ impl Message {
     pub fn json(exchange: &Arc<str>, key: String, id: String, body: Vec<u8>) -> Self {
         let headers = FieldTable::default();
         let (exchange, body) = (Arc::clone(exchange), body.into());
-        Self { exchange, key, id, headers, content_type: "application/json", priority: 0, timestamp: None, body }
+        let content_type = "application/json";
+        Self { exchange, key, id, headers, content_type, priority: 0, timestamp: None, mandatory: true, body }
+    }
+
+    /// The same, for whoever is there: where no queue takes it, it is gone.
+    #[must_use]
+    pub fn for_whoever_is_there(self) -> Self {
+        Self { mandatory: false, ..self }
     }
 
     /// Adds a header; a long text is cut.

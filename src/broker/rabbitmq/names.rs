@@ -125,6 +125,31 @@ impl Names {
     pub fn watch_queue(&self, batch: &str) -> String {
         format!("{}.watch.{}", self.prefix, stable_hash(&["batch", batch]))
     }
+
+    /// The queue whose owner holds a lock of the fleet.
+    pub fn lock_queue(&self, name: &str) -> String {
+        self.temporary(&format!("lock.{name}"))
+    }
+
+    /// The queue that brings a worker questions and news.
+    pub fn worker_queue(&self, worker: &str) -> String {
+        self.temporary(&format!("worker.{worker}"))
+    }
+
+    /// The queue that brings answers to whoever asked.
+    pub fn answer_queue(&self, nonce: &str) -> String {
+        self.temporary(&format!("answers.{nonce}"))
+    }
+
+    /// Whether answers may go there: a question that names any other queue is not one of ours.
+    pub fn is_answer_queue(&self, name: &str) -> bool {
+        name.starts_with(&self.answer_queue(""))
+    }
+
+    /// The lane whose queue that is.
+    pub fn lane_of(&self, queue: &str) -> Option<LaneName> {
+        LaneName::new(queue.strip_prefix(&self.lane_prefix())?).ok()
+    }
 }
 
 /// The routing key of a receipt: lane, hash of the batch (or `-`), hash of the job's id. Hashes, because a key has 255
@@ -147,6 +172,21 @@ pub fn job_binding(job: &JobId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_queue_of_a_lane_tells_the_lane() {
+        let (names, lane) = (Names::default(), LaneName::new("a.b").unwrap());
+        assert_eq!(names.lane_of(&names.lane_queue(&lane)), Some(lane));
+        assert_eq!(names.lane_of("tagmill.lane."), None);
+        assert_eq!(names.lane_of(names.dead()), None);
+    }
+
+    #[test]
+    fn answers_go_to_queues_of_askers_only() {
+        let names = Names::default();
+        assert!(names.is_answer_queue(&names.answer_queue("x")));
+        assert!(!names.is_answer_queue(names.dead()) && !names.is_answer_queue(&names.worker_queue("x")));
+    }
 
     #[test]
     fn the_longest_names_fit_into_255_bytes() {

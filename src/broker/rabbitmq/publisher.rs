@@ -315,7 +315,7 @@ async fn send(channel: &Channel, outgoing: Outgoing) -> Result<Flying, (Outgoing
         Ok(names) => names,
         Err(error) => return Err((outgoing, End::Refused(error))),
     };
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let options = BasicPublishOptions { mandatory: message.mandatory, ..Default::default() };
     let sending = channel.basic_publish(exchange, key, options, &message.body, message.properties());
     match tokio::time::timeout(STUCK, sending).await {
         Ok(Ok(confirm)) => Ok(Flying { outgoing, confirm, since: Instant::now() }),

@@ -39,9 +39,9 @@ fn many_mistakes_are_told_at_once_and_no_value_is_shown() {
     );
     assert!(!text.contains("SECRET"));
     assert_snapshot!(text, @r#"
+    version: this build reads version 1, this message is of version 2
     lnae: unknown field; did you mean lane?
     tags: unknown field; did you mean set?
-    version: this build reads version 1
     id: an id has 1 to 128 visible ASCII characters and no spaces
     lane: is missing
     resources[2].id: the id holds a space
