@@ -2,18 +2,20 @@
 
 use super::{exit, fleet, notify::Notify};
 use crate::{
-    broker::{embedded::Embedded, rabbitmq::LinkState},
+    broker::rabbitmq::{Settings, Window},
     config::{self, Config, LaneConfig},
     job::LaneName,
     telemetry,
-    worker::{Service, Waits, Worker},
+    worker::{self, Member, Service, Waits, Worker},
 };
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
     time::{Instant, Interval, MissedTickBehavior},
 };
+
+/// Longest name of a worker: it is part of the name of a queue.
+const LONGEST_NAME: usize = 100;
 
 /// Work for a fleet: take jobs from the broker and tag, until told to stop.
 ///
@@ -27,6 +29,10 @@ pub struct Args {
     /// Serve this lane only (may be given several times); without it all lanes of the config
     #[arg(long = "lane", value_name = "LANE", value_parser = LaneName::new)]
     lanes: Vec<LaneName>,
+    /// Name of this worker, unique in the fleet; the machine's name and the process number where left out. A name that
+    /// stays the same over restarts keeps its lanes on RabbitMQ 4
+    #[arg(long, value_name = "NAME", env = "TAGMILL_WORKER")]
+    name: Option<String>,
     /// How long to wait for calls on their way when told to stop
     #[arg(long, value_name = "TIME", default_value = "25s", value_parser = config::duration)]
     drain: Duration,
@@ -71,16 +77,18 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     // From here on a signal is answered.
     let signals = Signals::listen()?;
-    let (broker, link) = match connect(&config, &lanes) {
-        Ok(connected) => connected,
+    let settings = match settings(&args, &config, &lanes) {
+        Ok(settings) => settings,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
     };
-    let service = match Worker::serve(&broker, &lanes, link, &Waits::default()) {
+    let name = settings.worker.clone();
+    let member = Member::join(settings, lanes.iter().map(|lane| lane.name.clone()).collect());
+    let service = match Worker::serve(member.broker(), &lanes, member.publishing(), &Waits::default()) {
         Ok(service) => service,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
     };
-    tracing::info!(lanes = lanes.len(), version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "working");
-    Ok(ExitCode::from(until_stopped(service, signals, args.drain).await))
+    tracing::info!(%name, lanes = lanes.len(), version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "working");
+    Ok(ExitCode::from(until_stopped(service, member, signals, args.drain).await))
 }
 
 /// The lanes to serve.
@@ -94,13 +102,23 @@ fn chosen(config: &Config, names: &[LaneName]) -> Result<Vec<LaneConfig>, String
     Ok(config.lanes.iter().filter(wanted).cloned().collect())
 }
 
-/// The broker of the config, and its connection for publishing. It is not waited for: connecting goes on for ever.
-fn connect(config: &Config, lanes: &[LaneConfig]) -> Result<(Embedded, watch::Receiver<LinkState>), String> {
-    let broker = fleet::broker(config).map_err(|error| error.to_string())?;
-    let address = fleet::address(broker).map_err(|error| error.to_string())?;
-    fits(lanes, Duration::from_secs(address.heartbeat().into()))?;
-    // RABBIT: Rabbit::start(address, fleet::topology(broker), window, worker id) and its publishing state go here.
-    Err("this build cannot connect to a broker".into())
+/// What the worker joins its fleet with.
+fn settings(args: &Args, config: &Config, lanes: &[LaneConfig]) -> Result<Settings, String> {
+    let place = fleet::place(config).map_err(|error| error.to_string())?;
+    fits(lanes, Duration::from_secs(place.address.heartbeat().into()))?;
+    let window = fleet::broker(config).map_err(|error| error.to_string())?.window;
+    let messages = u16::try_from(window.messages).unwrap_or(u16::MAX);
+    let name = args.name.clone().unwrap_or_else(|| format!("{}-{}", worker::host(), std::process::id()));
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("--name: a worker's name has 1 to {LONGEST_NAME} visible ASCII characters"));
+    }
+    Ok(Settings {
+        names: place.names,
+        topology: place.topology,
+        window: Window { messages, bytes: u64::from(window.megabytes) * 1_000_000 },
+        rates: lanes.iter().map(|lane| (lane.name.clone(), lane.rate.per_second)).collect(),
+        ..Settings::new(place.address, &name)
+    })
 }
 
 /// A worker that is cut off learns so after one heartbeat: a call must not last longer. The URL may ask for a short one.
@@ -131,7 +149,7 @@ impl Signals {
 }
 
 /// Waits for a signal, then ends in good order, or at once. Returns the exit code.
-async fn until_stopped(mut service: Service, mut signals: Signals, drain: Duration) -> u8 {
+async fn until_stopped(mut service: Service, mut member: Member, mut signals: Signals, drain: Duration) -> u8 {
     let notify = Notify::from_environment();
     let mut readiness = service.readiness();
     let mut is_told = false;
@@ -143,6 +161,7 @@ async fn until_stopped(mut service: Service, mut signals: Signals, drain: Durati
             Ok(()) = readiness.changed() => notify.status(&readiness.borrow_and_update().to_string()),
             _ = look.tick(), if !is_told => {}
             _ = alive.tick() => notify.alive(),
+            () = member.answer(&service) => {}
         }
         // One lane that the broker refuses must not keep systemd from seeing the others at work.
         if !is_told && service.is_up() {
@@ -157,6 +176,7 @@ async fn until_stopped(mut service: Service, mut signals: Signals, drain: Durati
     loop {
         tokio::select! {
             () = service.ended() => {
+                member.leave().await;
                 tracing::info!("stopped: what is final is settled, the rest stays with the broker");
                 return 0;
             }

@@ -6,6 +6,7 @@ mod client;
 mod credentials;
 mod identity;
 mod lane_task;
+mod member;
 mod naming;
 mod notes;
 mod outbox;
@@ -18,6 +19,7 @@ mod view;
 mod work;
 
 pub use client::Client;
+pub use member::{Member, host};
 pub use readiness::Readiness;
 pub use service::Service;
 pub use supervisor::Waits;

@@ -143,7 +143,9 @@ async fn listen(link: &Link, worker: &str, news: &Notify, questions: &mpsc::Send
     loop {
         match hear(link, worker, news, questions).await {
             error @ BrokerError::Refused(_) => return error,
-            error => tracing::warn!(%error, "questions and news are not heard for a moment"),
+            error if link.is_up() => tracing::warn!(%error, "questions and news are not heard for a moment"),
+            // The loss of the connection is told elsewhere.
+            _ => {}
         }
         tokio::time::sleep(AGAIN).await;
         // Something may have changed meanwhile.

@@ -17,6 +17,7 @@ pub mod orders;
 pub mod publisher;
 pub mod tally;
 pub mod topology;
+pub mod unrouted;
 pub mod watch;
 
 mod arrival;

@@ -47,6 +47,9 @@ pub struct Settings {
     /// Age at which messages that are held are given back and taken again. Below the broker's own timeout (30 minutes
     /// unless configured), which would take the lane away.
     pub renew_after: Duration,
+    /// Whether somebody reads the standing orders for it: then no lane is opened before that was done once, because it
+    /// may be paused.
+    pub heeds_orders: bool,
 }
 
 impl Settings {
@@ -60,6 +63,7 @@ impl Settings {
             window: Window::default(),
             rates: HashMap::new(),
             renew_after: Duration::from_mins(20),
+            heeds_orders: false,
         }
     }
 }
@@ -78,6 +82,8 @@ struct Inner {
     lease: Lease,
     board: Arc<Board>,
     orders: watch::Sender<Arc<Orders>>,
+    /// The orders have been read, or nobody will.
+    ordered: watch::Sender<bool>,
     _proving: Task,
 }
 
@@ -107,6 +113,7 @@ impl Rabbit {
             lease,
             board: Arc::default(),
             orders: watch::Sender::default(),
+            ordered: watch::Sender::new(!settings.heeds_orders),
             _proving: Task::spawn(proving),
             settings,
         };
@@ -154,6 +161,11 @@ impl Rabbit {
         self.inner.orders.clone()
     }
 
+    /// To be told `true` when the standing orders have been read for the first time.
+    pub fn ordered_sender(&self) -> watch::Sender<bool> {
+        self.inner.ordered.clone()
+    }
+
     /// Runs something beside the lanes on every consuming connection from now on, as long as that lives. It must not
     /// keep this `Rabbit`, which would keep it in turn: what it needs is [`Rabbit::publisher`] and
     /// [`Rabbit::orders_sender`].
@@ -164,6 +176,17 @@ impl Rabbit {
     /// Says goodbye on the connection for consuming. To be called when every feed is closed.
     pub async fn close(&self) {
         self.inner.consuming.close().await;
+    }
+
+    /// The standing orders are known, or why not.
+    async fn ordered(&self) -> Result<(), BrokerError> {
+        let mut ordered = self.inner.ordered.subscribe();
+        match tokio::time::timeout(PATIENCE, ordered.wait_for(|known| *known)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(BrokerError::Unavailable(
+                "no lane can be taken before the fleet's standing orders are read: it may be paused".into(),
+            )),
+        }
     }
 
     /// The lease is fresh, or why not.
@@ -193,6 +216,7 @@ impl Broker for Rabbit {
         let Inner { settings, consuming, lease, board, .. } = &*self.inner;
         let link = consuming.link().await?;
         self.leased().await?;
+        self.ordered().await?;
         let channel = link.channel().await?;
         settings.topology.lane(&channel, &settings.names, lane).await?;
         let usual = settings.window.prefetch(settings.rates.get(lane).copied());
