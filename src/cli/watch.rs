@@ -91,7 +91,10 @@ async fn what(address: &Address, topology: Topology, args: &Args) -> Result<What
     // Bound first: a receipt that comes while the older ones are looked at is in one of the two.
     let queue = bind_job(&link, &job, &format!("watch.{}", clock::nonce())).await?;
     let mut found = None;
-    browse(&link, RECEIPTS, |read| found = receipt_of(&job, &read.body).or(found.take())).await?;
+    let all = browse(&link, RECEIPTS, |read| found = receipt_of(&job, &read.body).or(found.take())).await?;
+    if !all {
+        eprintln!("another consumer of {RECEIPTS} holds some receipts; they could not be looked at");
+    }
     if found.is_none() {
         let wait = if args.job { Duration::MAX } else { GUESS };
         if args.job {
