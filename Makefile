@@ -5,7 +5,7 @@
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-test: ## Run the tests; ARGS="--test plan" picks some
+test: ## Run the tests, on a RabbitMQ found or started for them (scripts/broker.sh); ARGS="--test plan" picks some
 	@scripts/test.sh $(ARGS)
 
 check: ## Format, lints, the pure core alone, documentation: everything but the tests

@@ -13,8 +13,8 @@ use std::{
 use tagmill::lane::{Lane, Now, Work};
 
 /// Feeds every job, then lets the lane make its calls until nothing is left; says how many there were.
-fn run(works: &[Work]) -> u64 {
-    let mut lane = support::lane();
+fn run(works: &[Work], marks: bool) -> u64 {
+    let mut lane = support::lane(marks);
     let mut now = Now::ZERO;
     for work in works {
         lane.handle_job(now, work);
@@ -35,16 +35,18 @@ fn per_item(criterion: &mut Criterion) {
     group.sample_size(10);
     for count in [10_000, 100_000] {
         let works = works("event", count);
-        println!("event/{count}: {} calls", run(&works));
+        println!("event/{count}: {} calls", run(&works, true));
         group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(BenchmarkId::new("event", count), |bench| bench.iter(|| run(black_box(&works))));
+        for (name, marks) in [("event", true), ("event without marks", false)] {
+            group.bench_function(BenchmarkId::new(name, count), |bench| bench.iter(|| run(black_box(&works), marks)));
+        }
     }
     group.finish();
 }
 
 /// A lane that has made its first call, so that its grouping is chosen, and its time.
 fn backlog(works: &[Work]) -> (Lane, Now) {
-    let mut lane = support::lane();
+    let mut lane = support::lane(true);
     let mut now = Now::ZERO;
     for work in works {
         lane.handle_job(now, work);

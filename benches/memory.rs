@@ -6,6 +6,7 @@ mod support;
 #[path = "../tests/support/workload.rs"]
 mod workload;
 
+use jiff::Timestamp;
 use std::{
     env, fs,
     process::{Command, ExitCode},
@@ -16,29 +17,40 @@ const ITEMS: usize = 100_000;
 /// Bytes that one pending item may cost.
 const BUDGET: u64 = 1024;
 const WORKLOADS: &[&str] = &["event", "uniform"];
+/// Whether the broker remembers marks. Without them the lane also keeps which jobs share a resource.
+const MARKS: &[(&str, bool)] = &[("marks", true), ("no-marks", false)];
 
-/// With the name of a workload it measures that one. Without, it runs itself once per workload: memory that one run
-/// gave back to the allocator would make the next look cheaper than it is.
+/// With the name of a workload and of a kind of broker it measures that one. Without, it runs itself once for each:
+/// memory that one run gave back to the allocator would make the next look cheaper than it is.
 fn main() -> ExitCode {
-    if let Some(kind) = env::args().skip(1).find(|arg| WORKLOADS.contains(&arg.as_str())) {
-        return measure(&kind);
+    let args: Vec<String> = env::args().skip(1).collect();
+    let kind = WORKLOADS.iter().find(|kind| args.iter().any(|arg| arg == *kind));
+    let marks = MARKS.iter().find(|(name, _)| args.iter().any(|arg| arg == name));
+    if let (Some(kind), Some((name, marks))) = (kind, marks) {
+        return measure(kind, name, *marks);
     }
     let Ok(own) = env::current_exe() else { return ExitCode::FAILURE };
-    let passed = |kind: &&str| Command::new(&own).arg(kind).status().is_ok_and(|status| status.success());
-    let failed = WORKLOADS.iter().filter(|kind| !passed(kind)).count();
+    let passed = |kind: &str, name: &str| Command::new(&own).args([kind, name]).status().is_ok_and(|s| s.success());
+    let all = WORKLOADS.iter().flat_map(|kind| MARKS.iter().map(move |(name, _)| (*kind, *name)));
+    let failed = all.filter(|(kind, name)| !passed(kind, name)).count();
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn measure(kind: &str) -> ExitCode {
-    let mut lane = support::lane();
+fn measure(kind: &str, name: &str, marks: bool) -> ExitCode {
+    let mut lane = support::lane(marks);
     // The rows stay alive to the end: nothing that the lane asks for comes out of what they give back.
     let rows = workload::rows(kind, ITEMS, 1);
     let Some(before) = resident() else {
         println!("{kind}: not measured, /proc/self/status is not there");
         return ExitCode::SUCCESS;
     };
-    for (n, row) in rows.iter().enumerate() {
-        lane.handle_job(Now::ZERO, &support::work(n, row));
+    for (second, (n, row)) in (0..).zip(rows.iter().enumerate()) {
+        let mut work = support::work(n, row);
+        if !marks {
+            // Messages that come one by one each have a time of their own.
+            work.job.extras.created_at = Timestamp::from_second(second).ok();
+        }
+        lane.handle_job(Now::ZERO, &work);
     }
     let filled = resident().unwrap_or_default().saturating_sub(before);
     // The first call chooses the grouping and sorts every row to its company: that is what a busy lane holds.
@@ -49,7 +61,7 @@ fn measure(kind: &str) -> ExitCode {
     let working = resident().unwrap_or_default().saturating_sub(before);
     let per_item = filled.max(working) / ITEMS as u64;
     println!(
-        "{kind}: {} bytes per pending item when filled, {} with a call of {} in flight, at most {BUDGET}",
+        "{kind}, {name}: {} bytes per pending item when filled, {} with a call of {} in flight, at most {BUDGET}",
         filled / ITEMS as u64,
         working / ITEMS as u64,
         call.resources.len(),

@@ -24,8 +24,9 @@
 //!   command. `telemetry`: logs. `sim`: clouds to test against, which share no code with the providers.
 //!
 //! The protocol of the machine: one input (`handle_*`), then every [`lane::Lane::poll_action`], then sleep until
-//! [`lane::Lane::poll_deadline`] or the next input. An item is final when its mark is stored; a job is acked when its
-//! dead letter and its receipt are. So a kill at any moment costs at most a repeated call.
+//! [`lane::Lane::poll_deadline`] or the next input. A job is acked when its dead letter and its receipt are stored.
+//! What keeps a later value from being overwritten after a kill is a mark per item where the broker remembers marks, and
+//! else the order of the acks. So a kill at any moment costs at most repeated calls.
 //!
 //! `docs/ARCHITECTURE.md` walks one job through the files; `docs/STATES.md` draws the states.
 #![forbid(unsafe_code)]

@@ -32,8 +32,9 @@ fn name() -> LaneName {
     LaneName::new("huawei").unwrap_or_else(|wrong| unreachable!("{wrong}"))
 }
 
-/// An empty lane that may call a million times a second: the rate never holds the benchmark up.
-pub fn lane() -> Lane {
+/// An empty lane that may call a million times a second: the rate never holds the benchmark up. With `marks` its broker
+/// remembers them, as the embedded queue does; without, jobs of one resource are settled in order, as for RabbitMQ.
+pub fn lane(marks: bool) -> Lane {
     let settings = Settings {
         name: name(),
         caps: Caps { resources: 50, tags: 10, keys: 10 },
@@ -45,6 +46,7 @@ pub fn lane() -> Lane {
         capacity: usize::MAX,
         seed: 1,
         epoch: Timestamp::UNIX_EPOCH,
+        marks,
     };
     Lane::new(settings, Box::new(Tms), Now::ZERO)
 }

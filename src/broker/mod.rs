@@ -117,6 +117,12 @@ pub trait Feed: Send {
         Ok(())
     }
 
+    /// Whether the owner holds as much as it may: nothing more is handed over before a ticket is acked. False where only
+    /// `most` bounds it.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Why the lane shall be ended in good order (drain, settle, drop the feed) and opened again: a better owner waits,
     /// or its window has to be another one.
     fn wants_reopening(&self) -> Option<&'static str> {
@@ -144,7 +150,8 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// What operators want of the lanes: the present state, and every change of it.
     fn orders(&self) -> watch::Receiver<Arc<Orders>>;
 
-    /// Opens a lane: unacked messages of earlier owners come first, in their order.
+    /// Opens a lane: unacked messages of earlier owners come first, in their order. Returns only when the orders are
+    /// known, so that a paused lane makes no call.
     fn open_lane(&self, lane: &LaneName) -> impl Future<Output = Result<Self::Feed, BrokerError>> + Send;
 
     /// Records deeds in order: an ack only when everything before it is safe. `Ok` means they survive a crash; after an

@@ -42,6 +42,10 @@ pub struct Args {
     strict: bool,
 }
 
+/// For a config that names a broker.
+const BESIDE_A_FLEET: &str = "broker: `apply` works on its own embedded queue beside the fleet, and both would share the \
+                              account's rate; `tagmill submit` hands the files to the fleet";
+
 /// Why the files did not get into the queue.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
@@ -88,6 +92,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     for text in config.not_yet() {
         eprintln!("{}: warning: {text}", args.config.display());
+    }
+    if config.broker.is_some() {
+        eprintln!("{}: warning: {BESIDE_A_FLEET}", args.config.display());
     }
     let reader = match Reader::new(&args.input, &config) {
         Ok(reader) => reader,

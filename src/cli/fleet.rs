@@ -1,7 +1,7 @@
 //! From the config to the broker of a fleet: what every command that talks to RabbitMQ does first.
 
 use crate::{
-    broker::rabbitmq::{Address, Tls, Topology},
+    broker::rabbitmq::{Address, Names, Tls, Topology},
     config::{self, Broker, Config},
 };
 use secrecy::ExposeSecret as _;
@@ -46,6 +46,29 @@ pub fn topology(broker: &Broker) -> Topology {
         config::Topology::Declare => Topology::Declare,
         config::Topology::Assert => Topology::Assert,
     }
+}
+
+/// What its exchanges and queues are called.
+pub fn names(broker: &Broker) -> Result<Names, NoFleet> {
+    Names::new(&broker.prefix).map_err(|why| NoFleet::Unusable { field: "prefix", why })
+}
+
+/// All of it, as a command that talks to the broker needs it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Where the broker is.
+    pub address: Address,
+    /// Whether exchanges and queues are made.
+    pub topology: Topology,
+    /// What they are called.
+    pub names: Names,
+}
+
+/// The broker of a config, ready to be talked to.
+pub fn place(config: &Config) -> Result<Place, NoFleet> {
+    let broker = broker(config)?;
+    let names = names(broker)?;
+    Ok(Place { address: address(broker)?.with_names(names.clone()), topology: topology(broker), names })
 }
 
 fn read(path: &Path) -> Result<String, String> {

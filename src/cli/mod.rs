@@ -14,13 +14,16 @@ pub mod sim;
 pub mod submit;
 pub mod validate;
 pub mod watch;
+pub mod worker;
 
 mod files;
 mod interrupt;
+mod notify;
 mod progress;
 mod report;
 mod run;
 
+use crate::telemetry::Format;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -41,6 +44,8 @@ enum Command {
     Demo(demo::Args),
     /// Tag what job files ask for, and resume where an earlier run stopped
     Apply(apply::Args),
+    /// Work for a fleet: take jobs from the broker and tag, until told to stop
+    Worker(worker::Args),
     /// Show the calls that job files need; nothing is sent
     Plan(plan::Args),
     /// Send what job files ask for to the workers of a fleet
@@ -65,10 +70,16 @@ enum Command {
 
 /// Runs one command to its exit code.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    crate::telemetry::init(cli.verbose);
+    let (level, format) = match &cli.command {
+        // Nobody watches a worker: its log has to say what it does.
+        Command::Worker(args) => (1_u8, args.log_format()),
+        _ => (0, Format::Human),
+    };
+    crate::telemetry::init_as(level.saturating_add(cli.verbose), format);
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Apply(args) => apply::run(args).await,
+        Command::Worker(args) => worker::run(args).await,
         Command::Plan(args) => plan::run(&args),
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,

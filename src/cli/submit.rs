@@ -7,7 +7,7 @@ mod send;
 use super::{
     exit,
     files::{Input, Reader},
-    fleet,
+    fleet::{self, Place},
     interrupt::Interrupts,
     report::{self, Output},
     watch,
@@ -16,12 +16,12 @@ use crate::{
     broker::{
         BrokerError,
         rabbitmq::{
-            Address, Batch, Link, Publisher, Tally, Topology,
+            Batch, Link, Publisher, Tally, Topology,
             batch::{Begun, Note, Sent},
             watch::{browse, depth},
         },
     },
-    config::{self, Config},
+    config,
     worker::clock,
 };
 use anyhow::Context as _;
@@ -105,7 +105,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     for text in config.not_yet() {
         eprintln!("{}: warning: {text}", args.config.display());
     }
-    let place = match (args.dry_run, place(&config)) {
+    let place = match (args.dry_run, fleet::place(&config)) {
         (true, _) => None,
         (false, Ok(place)) => Some(place),
         (false, Err(error)) => return Ok(exit::because(exit::CONFIG, error)),
@@ -120,21 +120,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(looked) => looked,
         Err(why) => return Ok(exit::because(exit::BAD_INPUT, why)),
     };
-    let Some((address, topology)) = place else {
+    let Some(place) = place else {
         plan.print(args.output, None, 0).context("writing to stdout")?;
         return Ok(ExitCode::from(plan.code()));
     };
     let submit =
-        Submit { args: &args, batch: Batch::new(&id), reader: Arc::new(reader), plan, address, topology, interrupts };
+        Submit { args: &args, batch: Batch::new(&id, &place.names), reader: Arc::new(reader), plan, place, interrupts };
     match submit.run().await? {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(stop) => Ok(exit::because(stop.code, stop.why)),
     }
-}
-
-fn place(config: &Config) -> Result<(Address, Topology), fleet::NoFleet> {
-    let broker = fleet::broker(config)?;
-    Ok((fleet::address(broker)?, fleet::topology(broker)))
 }
 
 /// Tries a few times: a process that has just gone may still be there to the broker.
@@ -159,8 +154,7 @@ struct Submit<'a> {
     batch: Batch,
     reader: Arc<Reader>,
     plan: Plan,
-    address: Address,
-    topology: Topology,
+    place: Place,
     interrupts: Interrupts,
 }
 
@@ -177,7 +171,7 @@ impl Submit<'_> {
         }
         if self.args.wait {
             let options = watch::Options { keep: self.args.keep, output: self.args.output, config: &self.args.config };
-            return watch::follow(&self.address, &self.batch, &options, &self.interrupts).await;
+            return watch::follow(&self.place.address, &self.batch, &options, &self.interrupts).await;
         }
         eprintln!("`tagmill watch {id}{}` follows it", watch::config_option(&self.args.config));
         self.plan.print(self.args.output, Some(id), sent).context("writing to stdout")?;
@@ -187,8 +181,8 @@ impl Submit<'_> {
     /// Sends what was not sent before. The number is that of the jobs sent by this command.
     async fn deliver(&self) -> Result<(Link, u64), Stop> {
         let (id, all) = (&self.batch.id, self.plan.all);
-        let link = Link::open(&self.address, &format!("tagmill submit {id}")).await?;
-        self.topology.prepare(&link).await?;
+        let link = Link::open(&self.place.address, &format!("tagmill submit {id}")).await?;
+        self.place.topology.prepare(&link, &self.place.names).await?;
         self.declare_lanes(&link).await?;
         let Some(lock) = patiently(async || self.batch.lock_submit(&link).await).await? else {
             let why = format!("batch {id} is being submitted by another process; it has to end first");
@@ -217,8 +211,10 @@ impl Submit<'_> {
             &format!("left at once; {resume}"),
         );
         self.batch.declare(&link).await?;
-        let publisher =
-            Publisher::start(self.address.clone(), format!("tagmill submit {id} publishing"), self.topology);
+        let publisher = {
+            let Place { address, topology, names } = self.place.clone();
+            Publisher::start(address, format!("tagmill submit {id} publishing"), topology, names)
+        };
         let begun = match before.begun() {
             Some(begun) => begun.clone(),
             None => self.begin(&publisher, &resume).await?,
@@ -252,9 +248,9 @@ impl Submit<'_> {
     async fn declare_lanes(&self, link: &Link) -> Result<(), Stop> {
         let channel = link.channel().await?;
         for lane in self.plan.lanes.keys() {
-            self.topology.lane(&channel, lane).await.map_err(|error| Stop {
+            self.place.topology.lane(&channel, &self.place.names, lane).await.map_err(|error| Stop {
                 code: exit::UNAVAILABLE,
-                why: match self.topology {
+                why: match self.place.topology {
                     Topology::Declare => format!("lane {lane}: {error}"),
                     Topology::Assert => format!(
                         "lane {lane}: {error}; start a worker that may declare it, or create it as a worker would"

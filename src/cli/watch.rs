@@ -6,11 +6,16 @@ mod ledger;
 
 pub(super) use follow::{Options, config_option, follow};
 
-use super::{exit, fleet, interrupt::Interrupts, report::Output, submit::Stop};
+use super::{
+    exit,
+    fleet::{self, Place},
+    interrupt::Interrupts,
+    report::Output,
+    submit::Stop,
+};
 use crate::{
     broker::rabbitmq::{
-        Address, Batch, Link, Topology,
-        names::RECEIPTS,
+        Batch, Link,
         watch::{HELD, Tail, bind_job, browse, depth},
     },
     config,
@@ -49,15 +54,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(error) => return Ok(exit::because(exit::CONFIG, error)),
     };
-    let found = fleet::broker(&config).and_then(|broker| Ok((fleet::address(broker)?, fleet::topology(broker))));
-    let (address, topology) = match found {
-        Ok(found) => found,
+    let place = match fleet::place(&config) {
+        Ok(place) => place,
         Err(error) => return Ok(exit::because(exit::CONFIG, error)),
     };
-    let outcome = match what(&address, topology, &args).await {
+    let outcome = match what(&place, &args).await {
         Ok(What::Batch(batch)) => {
             let options = Options { keep: args.keep, output: args.output, config: &args.config };
-            follow(&address, &batch, &options, &interrupts).await?
+            follow(&place.address, &batch, &options, &interrupts).await?
         }
         Ok(What::Receipt(receipt)) => Ok(ledger::of_job(&receipt, args.output)?),
         Err(stop) => Err(stop),
@@ -75,10 +79,11 @@ enum What {
     Receipt(Box<Receipt>),
 }
 
-async fn what(address: &Address, topology: Topology, args: &Args) -> Result<What, Stop> {
+async fn what(place: &Place, args: &Args) -> Result<What, Stop> {
+    let Place { address, topology, names } = place;
     let name = &args.name;
     let link = Link::open(address, &format!("tagmill watch {name}")).await?;
-    let batch = Batch::new(name);
+    let batch = Batch::new(name, names);
     if !args.job && depth(&link, batch.queue()).await?.is_some() {
         link.close().await;
         return Ok(What::Batch(batch));
@@ -87,13 +92,14 @@ async fn what(address: &Address, topology: Topology, args: &Args) -> Result<What
         "there is no batch {name}: nothing was submitted under that name in the last seven days, or it was watched to its end"
     );
     let Ok(job) = JobId::new(name) else { return Err(Stop { code: exit::BAD_INPUT, why: unknown }) };
-    topology.prepare(&link).await?;
+    topology.prepare(&link, names).await?;
     // Bound first: a receipt that comes while the older ones are looked at is in one of the two.
-    let queue = bind_job(&link, &job, &format!("watch.{}", clock::nonce())).await?;
+    let queue = bind_job(&link, names, &job, &format!("watch.{}", clock::nonce())).await?;
     let mut found = None;
-    let all = browse(&link, RECEIPTS, |read| found = receipt_of(&job, &read.body).or(found.take())).await?;
+    let all =
+        browse(&link, names.receipts(), |read| found = receipt_of(&job, &read.body).or(found.take())).await?;
     if !all {
-        eprintln!("another consumer of {RECEIPTS} holds some receipts; they could not be looked at");
+        eprintln!("another consumer of {} holds some receipts; they could not be looked at", names.receipts());
     }
     if found.is_none() {
         let wait = if args.job { Duration::MAX } else { GUESS };

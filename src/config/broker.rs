@@ -5,7 +5,10 @@ use super::secret::Secret;
 use super::tree::Tree;
 use std::path::PathBuf;
 
-const FIELDS: [&str; 4] = ["url", "tls", "topology", "window"];
+const FIELDS: [&str; 5] = ["url", "tls", "topology", "prefix", "window"];
+
+/// Characters of a prefix at most: names made of it have to fit into 255 bytes.
+const PREFIX_LENGTH: usize = 64;
 
 /// The broker of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Broker {
     pub tls: BrokerTls,
     /// Whether tagmill makes its exchanges and queues or only checks them.
     pub topology: Topology,
+    /// What the names of exchanges and queues begin with; several fleets share a vhost by having different ones.
+    pub prefix: String,
     /// What one lane holds at most.
     pub window: Window,
 }
@@ -66,6 +71,7 @@ impl Broker {
             "assert" => Ok(Topology::Assert),
             _ => Err("expected declare or assert".into()),
         });
+        let prefix = section.parsed("prefix", notes, prefix).unwrap_or_else(|| "tagmill".to_owned());
         let window = section.section("window", &["messages", "megabytes"], notes);
         let whole = |name: &str, most: u32, usual: u32, notes: &mut Notes| {
             window.as_ref().and_then(|window| window.whole(name, 1, most, notes)).unwrap_or(usual)
@@ -75,7 +81,16 @@ impl Broker {
             messages: whole("messages", 2_000, usual.messages, notes),
             megabytes: whole("megabytes", 4_096, usual.megabytes, notes),
         };
-        Some(Self { url: url?, tls, topology: topology.unwrap_or_default(), window })
+        Some(Self { url: url?, tls, topology: topology.unwrap_or_default(), prefix, window })
+    }
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    if (1..=PREFIX_LENGTH).contains(&text.len()) && text.chars().all(good) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("expected 1 to {PREFIX_LENGTH} characters of a-z 0-9 . _ -"))
     }
 }
 

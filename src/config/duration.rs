@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Reads a whole number with its unit.
-pub(super) fn read(text: &str) -> Result<Duration, String> {
+pub fn read(text: &str) -> Result<Duration, String> {
     let bad = || "expected a length of time such as 500ms, 90s, 15m, 6h or 7d".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or_else(bad)?;

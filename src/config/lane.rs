@@ -75,10 +75,14 @@ pub enum Mode {
     Observe,
 }
 
+/// Between heartbeats to a broker. A call that lasts longer could meet those of the lane's next owner.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
 const DAY: Duration = Duration::from_hours(24);
 
 impl LaneConfig {
-    pub(super) fn read(tree: &Tree, path: &str, catalog: &Catalog, notes: &mut Notes) -> Option<Self> {
+    /// `fleet` says that other workers may take the lane over.
+    pub(super) fn read(tree: &Tree, path: &str, catalog: &Catalog, fleet: bool, notes: &mut Notes) -> Option<Self> {
         let section = Section::open(tree, path, &FIELDS, notes)?;
         for name in ["name", "provider", "region"].into_iter().filter(|name| !section.has(name)) {
             section.error(name, notes, "is missing");
@@ -105,6 +109,11 @@ impl LaneConfig {
         });
         let concurrency = section.whole("concurrency", 1, 64, notes).unwrap_or(2);
         let timeout = section.time("timeout", Duration::from_mins(10), notes).unwrap_or(Duration::from_secs(9));
+        if fleet && timeout >= HEARTBEAT {
+            let text = "must be below 10s with a broker: a worker that is cut off notices it after 10s, and another may \
+                        take its lanes over";
+            section.error("timeout", notes, text);
+        }
         let retry = retry(&section, notes);
         let rate = rate(&section, provider, notes);
         Some(Self {

@@ -19,6 +19,7 @@ mod valid;
 
 pub use broker::{Broker, BrokerTls, Topology, Window};
 pub use credentials::{Credentials, Login, Resolved};
+pub use duration::read as duration;
 pub use lane::{LaneConfig, Mode, Rate, Retry};
 #[cfg(test)]
 pub(crate) use load::parse_with;

@@ -34,6 +34,10 @@ pub struct RawBroker {
     pub tls: Option<RawBrokerTls>,
     /// `declare` makes exchanges and queues that are missing, `assert` only checks them. Default `declare`.
     pub topology: Option<RawTopology>,
+    /// What the names of exchanges and queues begin with; fleets that share a vhost need different ones. Default
+    /// `tagmill`.
+    #[schemars(regex(pattern = r"^[a-z0-9._-]{1,64}$"))]
+    pub prefix: Option<String>,
     /// What one lane holds at most of messages that are not done.
     pub window: Option<RawWindow>,
 }
@@ -106,7 +110,7 @@ pub struct RawLane {
     pub endpoint: Option<String>,
     /// `apply`, or `observe`: plan and log, send nothing. Default `apply`.
     pub mode: Option<RawMode>,
-    /// How long one call may take, such as `9s` (the default).
+    /// How long one call may take, such as `9s` (the default). Below `10s` with a broker.
     pub timeout: Option<String>,
     /// Alibaba Cloud: the signature's version. Default `v3`.
     pub signature: Option<RawSignature>,

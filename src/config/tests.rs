@@ -29,6 +29,7 @@ broker:
   url: { env: AMQP_URL }
   tls: { ca: /etc/ca.pem, certificate: /etc/me.pem, key: /etc/me.key }
   topology: assert
+  prefix: team-a.tagmill
   window: { messages: 500, megabytes: 16 }
 state: /var/lib/tagmill
 server: { listen: "0.0.0.0:9464" }
@@ -60,7 +61,7 @@ fn a_full_config_is_read_field_by_field_and_defaults_fill_the_rest() {
     let broker = config.broker.unwrap();
     assert_eq!(broker.url, Secret::Env("AMQP_URL".into()));
     assert_eq!((broker.topology, broker.tls.ca), (Topology::Assert, Some("/etc/ca.pem".into())));
-    assert_eq!(broker.window, Window { messages: 500, megabytes: 16 });
+    assert_eq!((&*broker.prefix, broker.window), ("team-a.tagmill", Window { messages: 500, megabytes: 16 }));
     assert_eq!(config.state, Path::new("/var/lib/tagmill"));
     assert_eq!(config.server.unwrap().listen.port(), 9464);
     assert_eq!(config.rules, [serde_json::json!({"match": {"source": "x"}, "n": 1})]);
@@ -198,6 +199,9 @@ fn a_secret_that_stands_in_the_config_is_warned_of() {
     line 3: lanes[0].credentials.secret_key: the secret stands in the config; use {env: NAME}, {file: PATH} or {exec: [...]}
     ");
     assert_eq!(warnings(&format!("broker: {{url: 'amqp://u@h/'}}\nlanes:\n{}", lane("a", "huawei-tms", ""))), "");
+    let broker = |fields: &str| format!("broker: {{url: 'amqp://h'{fields}}}\nlanes:\n{}", lane("a", "huawei-tms", ""));
+    assert_eq!(read(&broker("")).unwrap().broker.unwrap().prefix, "tagmill");
+    assert!(wrong(&broker(", prefix: Team A")).contains("line 1: broker.prefix: expected 1 to 64 characters"));
     let config = read(&format!("lanes:\n{keys}")).unwrap();
     assert!(!format!("{config:?}").contains("SECRET"));
 }
@@ -212,6 +216,23 @@ fn lanes_that_get_in_each_others_way_are_warned_of_and_refused_where_it_destroys
     tagmill.yaml: one thing is wrong:
       line 3: lanes: lanes a and b can reach the same buckets, and a write replaces all tags; make them one lane
     ");
+}
+
+#[test]
+fn with_a_broker_a_call_must_end_before_the_lane_can_have_another_owner() {
+    let lanes = |timeout: &str| {
+        let [a, b] = ["a", "b"].map(|name| lane(name, "huawei-tms", &format!(", timeout: {timeout}")));
+        format!("lanes:\n{a}{}", b.replace("region: r-1", "region: 5"))
+    };
+    let broker = "broker: {url: amqp://mq}\n";
+    assert_snapshot!(wrong(&(broker.to_owned() + &lanes("10s"))), @r"
+    tagmill.yaml: 3 things are wrong:
+      line 3: lanes[0].timeout: must be below 10s with a broker: a worker that is cut off notices it after 10s, and another may take its lanes over
+      line 4: lanes[1].region: expected text, found a number; put it in quotes
+      line 4: lanes[1].timeout: must be below 10s with a broker: a worker that is cut off notices it after 10s, and another may take its lanes over
+    ");
+    assert!(!wrong(&(broker.to_owned() + &lanes("9999ms"))).contains("timeout"));
+    assert!(!wrong(&lanes("10s")).contains("timeout"));
 }
 
 #[test]
@@ -348,6 +369,7 @@ fn a_good_config_is_good_by_the_schema_too() {
         "{lanes: [{name: a, provider: b, region: c, mode: aply}]}",
         "{lanes: [{name: a, provider: b, region: c, credentials: {token: {env: A, file: B}}}]}",
         "{lanes: [{name: a, provider: b, region: c}], more: 1}",
+        "{broker: {url: 'amqp://h', prefix: 'Team A'}, lanes: [{name: a, provider: b, region: c}]}",
     ] {
         let value: serde_json::Value = serde_saphyr::from_str(bad).unwrap();
         assert!(!schema.is_valid(&value), "{bad}");

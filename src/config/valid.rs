@@ -103,7 +103,8 @@ fn lanes<'t>(section: &Section<'t>, catalog: &Catalog, notes: &mut Notes) -> Vec
         {
             notes.error(&name.place, &format!("{path}.name"), format!("{text} is the name of lanes[{first}] already"));
         }
-        lanes.extend(LaneConfig::read(tree, &path, catalog, notes).map(|lane| (tree, lane)));
+        let lane = LaneConfig::read(tree, &path, catalog, section.has("broker"), notes);
+        lanes.extend(lane.map(|lane| (tree, lane)));
     }
     lanes
 }

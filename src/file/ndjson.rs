@@ -75,6 +75,7 @@ fn row(line: u64, text: &[u8], context: &Context) -> Row {
         source: Some(&context.source),
         set: Some(&options.set),
         unset: Some(&options.unset),
+        created_at: None,
     };
     match parse::job(text, &defaults) {
         Err(problems) => Row::refused(line, &problems, text),

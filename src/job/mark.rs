@@ -6,7 +6,7 @@ use super::ItemFailure;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// One item that is final while its job is not: on the embedded queue it survives a crash.
+/// What a final item came to. On the embedded queue it survives a crash; RabbitMQ has no place for it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mark {
     /// It carries its tags.

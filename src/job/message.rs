@@ -45,8 +45,11 @@ pub struct Extras {
     pub not_found_until: Option<Timestamp>,
     /// Set when this job is a replay.
     pub replay: Option<Replay>,
-    /// Carried and ignored.
-    pub ext: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Carried and ignored. Boxed because hardly any job has it.
+    pub ext: Option<Box<serde_json::Map<String, serde_json::Value>>>,
+    /// The trace that the message belongs to, as W3C `traceparent`. It travels in a header beside the message, so it is
+    /// no part of the job's JSON and says nothing of the job's identity.
+    pub trace: Option<Arc<str>>,
 }
 
 impl Extras {
@@ -111,7 +114,7 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     replay: &'a Option<Replay>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ext: &'a Option<serde_json::Map<String, serde_json::Value>>,
+    ext: &'a Option<Box<serde_json::Map<String, serde_json::Value>>>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -124,7 +127,7 @@ fn is_true(flag: &bool) -> bool {
     *flag
 }
 
-/// The wire form of version 1. What it writes, [`super::parse`] reads back as the same job.
+/// The wire form of version 1. What it writes, [`super::parse`] reads back as the same job, but for the trace.
 impl Serialize for Job {
     fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         Wire {

@@ -5,6 +5,7 @@
 use super::node::Node;
 use super::problem::{Problem, Problems, TagPath};
 use super::{Extras, Job, JobId, LaneName, Priority, Replay, Resource, VERSION, rules};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -44,6 +45,16 @@ pub struct Defaults<'a> {
     pub set: Option<&'a BTreeMap<Arc<str>, Arc<str>>>,
     /// Keys to remove besides those of the message. What the message says of a key wins.
     pub unset: Option<&'a BTreeSet<Arc<str>>>,
+    /// When the job was made, where the message does not say.
+    pub created_at: Option<Timestamp>,
+}
+
+/// What is told of a version that this build does not read begins so.
+const OTHER_VERSION: &str = "this build reads version 1, this message is of version";
+
+/// Whether these are the problems of a message of another version. What else is wrong with it then says little.
+pub fn is_of_another_version(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.field == "version" && problem.text.starts_with(OTHER_VERSION))
 }
 
 /// Reads one job message. All that is wrong with it is told at once, each with its field.
@@ -75,8 +86,10 @@ impl Parser {
             self.problems.add("", format_args!("a job is a JSON object, this is {}", node.kind()));
             return None;
         };
+        // First, so that it is not lost behind a list of fields that only a later version knows.
+        self.version(fields.iter().find(|(name, _)| name == "version").map(|(_, node)| node));
         let [
-            version,
+            _,
             id,
             lane,
             resources,
@@ -92,7 +105,6 @@ impl Parser {
             ext,
         ] = self.slots(fields, &FIELDS, "");
 
-        self.version(version);
         let id = self.name("id", id, JobId::new, defaults.id);
         let lane = self.name("lane", lane, LaneName::new, defaults.lane);
         let resources = self.resources(resources);
@@ -105,21 +117,22 @@ impl Parser {
             batch: self
                 .text("batch", batch)
                 .and_then(|text| self.checked("batch", &text, |text| rules::label("the batch", text))),
-            created_at: self.time("created_at", created_at),
+            created_at: self.time("created_at", created_at).or(defaults.created_at),
             priority: self.priority(priority),
             overwrite: self.flag("overwrite", overwrite).unwrap_or(true),
             not_found_until: self.time("not_found_until", not_found_until),
             replay: self.replay(replay),
             ext: self.ext(ext),
+            trace: None,
         };
         Some(Job { id: id?, lane: lane?, resources, set, unset, extras })
     }
 
-    fn version(&mut self, node: Option<Node<'_>>) {
-        match node {
-            None => {}
-            Some(node) if node.whole() == Some(VERSION) => {}
-            Some(_) => self.problems.add("version", "this build reads version 1"),
+    fn version(&mut self, node: Option<&Node<'_>>) {
+        match node.map(Node::whole) {
+            None | Some(Some(VERSION)) => {}
+            Some(Some(other)) => self.problems.add("version", format_args!("{OTHER_VERSION} {other}")),
+            Some(None) => self.problems.add("version", "is the whole number 1"),
         }
     }
 
@@ -266,9 +279,9 @@ impl Parser {
         Some(Replay { of: of?.to_string(), count: count? })
     }
 
-    fn ext(&mut self, node: Option<Node<'_>>) -> Option<serde_json::Map<String, serde_json::Value>> {
+    fn ext(&mut self, node: Option<Node<'_>>) -> Option<Box<serde_json::Map<String, serde_json::Value>>> {
         if let serde_json::Value::Object(map) = node?.into_value() {
-            return Some(map);
+            return Some(Box::new(map));
         }
         self.problems.add("ext", "expected an object");
         None

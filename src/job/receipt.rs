@@ -40,11 +40,31 @@ pub struct Receipt {
     pub last_attempt: Option<Timestamp>,
     /// When the last item became final.
     pub finished_at: Timestamp,
+    /// Milliseconds from taking the job on to its last item being final. A job that came back after a crash is taken on
+    /// anew; one that never reached a lane took none.
+    #[serde(default)]
+    pub duration_ms: u64,
+    /// The trace that the job's message belonged to, as W3C `traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<String>,
 }
 
 impl Receipt {
     /// Whether the numbers add up. They always must.
     pub fn adds_up(&self) -> bool {
         self.accepted == self.tagged + self.unchanged + self.dead && self.superseded <= self.tagged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_from_before_it_had_a_duration_and_a_trace_is_still_read() {
+        let old = r#"{"version":1,"id":"r-1","job":"j-1","lane":"huawei","accepted":2,"tagged":2,"superseded":0,
+            "unchanged":0,"dead":0,"calls":1,"retries":0,"finished_at":"2026-01-31T12:00:00Z"}"#;
+        let receipt: Receipt = serde_json::from_str(old).unwrap();
+        assert_eq!((receipt.duration_ms, receipt.trace), (0, None));
     }
 }

@@ -81,7 +81,7 @@ pub fn receipt() -> Value {
         "type": "object",
         "additionalProperties": false,
         "required": ["version", "id", "job", "lane", "accepted", "tagged", "superseded", "unchanged", "dead", "calls",
-            "retries", "finished_at"],
+            "retries", "finished_at", "duration_ms"],
         "properties": {
             "version": { "const": 1 },
             "id": { "type": "string", "minLength": 1,
@@ -98,7 +98,10 @@ pub fn receipt() -> Value {
             "retries": count("Retries among those calls."),
             "first_attempt": { "$ref": "#/$defs/time" },
             "last_attempt": { "$ref": "#/$defs/time" },
-            "finished_at": { "$ref": "#/$defs/time" }
+            "finished_at": { "$ref": "#/$defs/time" },
+            "duration_ms": count("Milliseconds from taking the job on to its last item being final."),
+            "trace": { "type": "string", "minLength": 1,
+                "description": "The W3C traceparent that came with the job's message, in a header beside it." }
         }
     })
 }

@@ -10,9 +10,8 @@ use crate::{
     job::{Priority, Resource},
     plan::{Caps, Cell, Rectangle, RowId, Symbols, Table, merge},
 };
-use jiff::Timestamp;
-use rustc_hash::FxHashMap;
-use std::sync::Arc;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::{hash::BuildHasher as _, sync::Arc};
 
 /// One resource with everything pending on it.
 #[derive(Debug)]
@@ -101,13 +100,12 @@ impl Backlog {
 
     /// Adds one item of a job that the ledger knows. Says which items are final by that: work that came late and is
     /// older than what has been carried out is superseded on arrival.
-    pub fn add(&mut self, job: JobKey, index: u32, work: &Work, created: Timestamp, ledger: &Ledger) -> Vec<Finished> {
+    pub fn add(&mut self, job: JobKey, index: u32, work: &Work, ledger: &Ledger) -> Vec<Finished> {
         let Some(resource) = work.job.resources.get(index as usize) else { return Vec::new() };
         let item = Item {
             job,
             index,
             seq: self.next_seq,
-            created,
             urgent: work.job.extras.priority == Priority::Event,
             done: Done::default(),
             superseded: false,
@@ -154,6 +152,11 @@ impl Backlog {
     /// Whether the row's items go one by one.
     pub fn is_apart(&self, row: RowId) -> bool {
         self.row(row).is_some_and(|row| row.apart > 0)
+    }
+
+    /// A number for a resource: spellings of one resource give the same, two resources hardly ever.
+    pub fn hash(&self, resource: &Resource) -> u64 {
+        FxBuildHasher.hash_one(self.naming.resource_key(resource))
     }
 
     fn row_of(&mut self, resource: &Resource) -> RowId {
@@ -321,7 +324,7 @@ impl Backlog {
             // Before anything is final: what came late may be older than what has just been carried out.
             let mut overtaken = false;
             for item in std::mem::take(&mut slot.later) {
-                overtaken |= insert_in_order(&mut slot.items, item);
+                overtaken |= insert_in_order(&mut slot.items, item, ledger);
             }
             if overtaken {
                 self.supersede(row, ledger);

@@ -2,11 +2,11 @@
 
 use crate::{
     call::{Call, Memo},
-    job::{DeadLetter, ItemFailure, Job, LaneName, Mark, Receipt, Resource, Ticket},
+    job::{DeadLetter, ItemFailure, Job, JobId, LaneName, Mark, Receipt, Resource, Ticket},
     plan::Caps,
 };
 use jiff::Timestamp;
-use std::{borrow::Cow, fmt::Debug, time::Duration};
+use std::{borrow::Cow, fmt::Debug, sync::Arc, time::Duration};
 
 /// Time since the lane's epoch. It never goes back.
 pub type Now = Duration;
@@ -34,6 +34,9 @@ pub struct Settings {
     pub seed: u64,
     /// The wall clock at time zero, for documents.
     pub epoch: Timestamp,
+    /// Whether the broker remembers [`Action::Mark`] over a crash. Where it does not, an unsettled job comes back whole,
+    /// so a job is settled only after every earlier one that shares a resource with it.
+    pub marks: bool,
 }
 
 /// How resources and keys are told apart. The provider knows; the lane only asks.
@@ -99,7 +102,7 @@ pub enum Action {
     Call(CallId, Call, Option<Memo>),
     /// Publish this; answer with `handle_confirm`.
     Emit(EmitId, Ticket, Emission),
-    /// Remember these items, where the broker can.
+    /// Remember these items. It comes only with [`Settings::marks`].
     Mark(Ticket, Vec<(u32, Mark)>),
     /// Answer the ticket. It comes exactly once per ticket.
     Settle(Ticket, Settlement),
@@ -137,8 +140,19 @@ pub enum Control {
     Resume,
     /// No new calls; answer every ticket.
     Drain,
-    /// What has not been sent is dead with `cancelled`: one job, or all.
-    Cancel(Option<crate::job::JobId>),
+    /// What has not been sent is dead with `cancelled`.
+    Cancel(Cancel),
+}
+
+/// Which jobs are cancelled, of those that the lane holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    /// Every one.
+    All,
+    /// The one with this id.
+    Job(JobId),
+    /// Those that were submitted in this batch.
+    Batch(Arc<str>),
 }
 
 /// Calls by outcome since the lane was made.
@@ -158,8 +172,8 @@ pub struct Counts {
     pub dead: u64,
 }
 
-/// A lane at a glance.
-#[derive(Clone, Debug, PartialEq)]
+/// A lane at a glance. The default is that of a lane that is not there.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Status {
     /// Items that are not final.
     pub pending: usize,
@@ -169,8 +183,20 @@ pub struct Status {
     pub in_flight: usize,
     /// Items that wait for a retry.
     pub waiting: usize,
+    /// Jobs that are not settled.
+    pub jobs: usize,
+    /// Of those, jobs whose items are all final and that only wait for an earlier job of the same resource.
+    pub held: usize,
+    /// When the oldest of the jobs was taken on.
+    pub oldest: Option<Now>,
+    /// There is work, and all of it waits for a retry, the end of an outage, or a pause.
+    pub waits: bool,
+    /// The lane has no room for more work, and all it holds waits.
+    pub full: bool,
     /// Calls a second at the moment.
     pub rate: f64,
+    /// Calls a second at most, as configured.
+    pub ceiling: f64,
     /// Why the lane makes no calls, when somebody must act.
     pub paused: Option<String>,
     /// Probing an outage.

@@ -1,8 +1,7 @@
 //! One resource of one job on its way through a lane, and the order in which such items take effect.
 
-use super::ledger::JobKey;
+use super::ledger::{JobKey, Ledger};
 use crate::plan::Cell;
-use jiff::Timestamp;
 use std::time::Duration;
 
 /// Which cells of an item have been carried out.
@@ -42,8 +41,6 @@ pub struct Item {
     pub index: u32,
     /// Arrival order in the lane.
     pub seq: u64,
-    /// When its job was made.
-    pub created: Timestamp,
     /// It goes ahead of bulk work.
     pub urgent: bool,
     /// What of it has been carried out.
@@ -65,10 +62,11 @@ pub fn touches(own: &[Cell], cells: &[Cell]) -> bool {
 
 /// Arrival order among items of one priority; across priorities the later creation takes effect later. True when the
 /// new item went before another.
-pub fn insert_in_order(items: &mut Vec<Item>, item: Item) -> bool {
+pub fn insert_in_order(items: &mut Vec<Item>, item: Item, ledger: &Ledger) -> bool {
+    let created = |item: &Item| ledger.get(item.job).map(|record| record.created);
     let mut at = items.len();
     while let Some(before) = at.checked_sub(1).and_then(|before| items.get(before)) {
-        if before.urgent == item.urgent || before.created <= item.created {
+        if before.urgent == item.urgent || created(before) <= created(&item) {
             break;
         }
         at -= 1;

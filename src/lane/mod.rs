@@ -7,21 +7,24 @@ pub mod event;
 pub mod invariant;
 
 mod apart;
+mod arrivals;
 mod backlog;
 mod bury;
+mod gate;
 mod health;
 mod item;
 mod ledger;
 mod outage;
 mod pace;
 mod queue;
+mod record;
 mod retry;
 mod send;
 mod transient;
 mod verdict;
 
 pub use event::{
-    Action, CallId, Control, Counts, Emission, EmitId, Naming, Note, Now, Settings, Settlement, Status, Work,
+    Action, CallId, Cancel, Control, Counts, Emission, EmitId, Naming, Note, Now, Settings, Settlement, Status, Work,
 };
 pub use pace::Pace;
 
@@ -112,7 +115,7 @@ impl Lane {
 
     /// How many more items the lane would like; 0 while it is full or ends (L11).
     pub fn room(&self) -> usize {
-        if self.draining { 0 } else { self.settings.capacity.saturating_sub(self.ledger.open_items()) }
+        if self.draining { 0 } else { self.settings.capacity.saturating_sub(self.ledger.items()) }
     }
 
     /// Takes a job on.
@@ -123,8 +126,11 @@ impl Lane {
             return;
         }
         let cells = self.backlog.cells(work);
-        let job = self.ledger.open(work, cells);
-        let created = work.job.extras.created_at.unwrap_or_else(|| wall(&self.settings, now));
+        let job = self.ledger.open(work, cells, now, &self.settings);
+        if !self.settings.marks {
+            let backlog = &self.backlog;
+            self.ledger.queue_up(job, work.job.resources.iter().map(|resource| backlog.hash(resource)));
+        }
         let mut finals: Vec<&(u32, Mark)> = work.finals.iter().collect();
         finals.sort_by_key(|(index, _)| *index);
         finals.dedup_by_key(|(index, _)| *index);
@@ -135,7 +141,7 @@ impl Lane {
                 self.conclude((job, index), mark.clone(), true);
                 continue;
             }
-            let finished = self.backlog.add(job, index, work, created, &self.ledger);
+            let finished = self.backlog.add(job, index, work, &self.ledger);
             self.finish(finished);
         }
     }
@@ -168,7 +174,7 @@ impl Lane {
     pub fn handle_confirm(&mut self, now: Now, emit: EmitId, ok: bool) {
         self.step(now);
         if ok {
-            self.ledger.confirm(emit, true, &mut self.backlog.symbols, &mut self.actions);
+            self.confirm(emit, true);
         } else {
             self.reemit.push((emit, now + Duration::from_secs(1)));
         }
@@ -207,8 +213,8 @@ impl Lane {
             Control::Pause => self.health.operator_pause = true,
             Control::Resume => self.resume(now),
             Control::Drain => self.draining = true,
-            Control::Cancel(id) => {
-                if self.ledger.cancel(id.as_ref()) {
+            Control::Cancel(which) => {
+                if self.ledger.cancel(which) {
                     self.cancelled = true;
                     self.cancel_waiting(now);
                 }
@@ -255,7 +261,9 @@ impl Lane {
         if self.actions.is_empty() && self.draining && self.is_quiet() {
             self.flights.clear();
             self.follow_ups.clear();
-            self.ledger.return_unfinished(&mut self.backlog.symbols, &mut self.actions);
+            let Self { now, settings, backlog, ledger, actions, .. } = self;
+            let desk = &mut Desk { now: *now, settings, symbols: &mut backlog.symbols, out: actions };
+            ledger.return_unfinished(desk);
         }
         self.actions.pop_front()
     }
@@ -288,12 +296,19 @@ impl Lane {
     pub fn status(&self) -> Status {
         let paused = self.health.paused.clone();
         let operator = self.health.operator_pause.then(|| "paused by the operator".to_owned());
+        let waits = self.waits();
         Status {
             pending: self.ledger.open_items(),
             keys_left: self.backlog.left(),
             in_flight: self.flights.len() - self.follow_ups.len(),
             waiting: self.queue.rows(),
+            jobs: self.ledger.jobs(),
+            held: self.ledger.held(),
+            oldest: self.ledger.oldest(),
+            waits,
+            full: waits && self.room() == 0,
             rate: self.pace.rate(self.now),
+            ceiling: self.settings.per_second,
             paused: paused.or(operator),
             outage: self.health.outage.is_some(),
             counts: Counts {
@@ -303,6 +318,15 @@ impl Lane {
                 ..self.counts
             },
         }
+    }
+
+    /// All there is waits for a retry, the end of an outage or a pause.
+    fn waits(&self) -> bool {
+        if self.draining || self.ledger.open_items() == 0 {
+            return false;
+        }
+        let standing = !self.health.may_call() || self.health.outage.is_some();
+        standing || (self.backlog.table.ready() == 0 && self.flights.values().all(|flight| flight.unit.again))
     }
 
     fn step(&mut self, now: Now) {
@@ -321,8 +345,13 @@ impl Lane {
             wait
         });
         for emit in due {
-            self.ledger.confirm(emit, false, &mut self.backlog.symbols, &mut self.actions);
+            self.confirm(emit, false);
         }
+    }
+
+    fn confirm(&mut self, emit: EmitId, ok: bool) {
+        let Self { now, settings, backlog, ledger, actions, .. } = self;
+        ledger.confirm(emit, ok, &mut Desk { now: *now, settings, symbols: &mut backlog.symbols, out: actions });
     }
 
     /// Writes final items down.
@@ -335,9 +364,9 @@ impl Lane {
 
     /// An item has its fate; `known` says that it had it before the lane saw it.
     fn conclude(&mut self, item: (u32, u32), fate: Mark, known: bool) {
-        let mut desk =
-            Desk { now: self.now, settings: &self.settings, symbols: &self.backlog.symbols, out: &mut self.actions };
-        self.ledger.finish(item, fate, known, &mut desk);
+        let Self { now, settings, backlog, ledger, actions, .. } = self;
+        let desk = &mut Desk { now: *now, settings, symbols: &mut backlog.symbols, out: actions };
+        ledger.finish(item, fate, known, desk);
     }
 
     /// The rows may go again with what they have left.
@@ -358,9 +387,4 @@ impl Lane {
             self.push_back(self.now, Unit { suspect: true, ..unit }, Duration::ZERO);
         }
     }
-}
-
-fn wall(settings: &Settings, now: Now) -> jiff::Timestamp {
-    let since = jiff::SignedDuration::try_from(now).unwrap_or(jiff::SignedDuration::MAX);
-    settings.epoch.checked_add(since).unwrap_or(settings.epoch)
 }

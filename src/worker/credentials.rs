@@ -9,12 +9,15 @@ use crate::{
     },
 };
 use jiff::{SignedDuration, Timestamp};
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// A token is renewed so long before it ends.
 const EARLY: SignedDuration = SignedDuration::from_mins(10);
 
-/// The credential of one lane.
+/// The credential of one lane. Clones share what was fetched last.
 #[derive(Debug, Clone)]
 pub(super) struct Keeper {
     source: Credentials,
@@ -22,6 +25,7 @@ pub(super) struct Keeper {
     region: String,
     client: Client,
     timeout: Duration,
+    last: Arc<Mutex<Option<Arc<Held>>>>,
 }
 
 /// A credential and the time to renew it.
@@ -39,11 +43,23 @@ impl Keeper {
             region: config.settings.region.clone(),
             client,
             timeout: config.timeout,
+            last: Arc::default(),
         }
     }
 
+    /// What was fetched last: a lane that is opened again goes on with it.
+    pub(super) fn last(&self) -> Option<Arc<Held>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Reads the secrets anew, and logs in where that is how the cloud wants it. The error is for people.
-    pub(super) async fn fetch(self) -> Result<Held, String> {
+    pub(super) async fn fetch(self) -> Result<Arc<Held>, String> {
+        let held = Arc::new(self.read().await?);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(held.clone());
+        Ok(held)
+    }
+
+    async fn read(&self) -> Result<Held, String> {
         let (source, provider) = (self.source.clone(), self.provider);
         // A secret may come from a program that takes a while.
         let resolved = tokio::task::spawn_blocking(move || source.resolve(provider, &|name| std::env::var(name).ok()))

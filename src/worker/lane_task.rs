@@ -1,269 +1,355 @@
-//! The task of one lane: one input, all its actions, then sleep until something happens.
+//! The task of one lane while it is open: one input, all its actions, then sleep until something happens.
 
 use super::{
-    CAPACITY, Client, LaneView, WorkerError, clock,
-    credentials::{Held, Keeper},
+    CAPACITY, Client, Waits, WorkerError, clock,
+    credentials::Keeper,
+    identity::Identity,
     naming::Names,
-    work,
+    notes::tell,
+    outbox::Outbox,
+    standing::Standing,
+    view::{Board, Stand},
+    work::Reading,
 };
 use crate::{
-    broker::{Broker, BrokerError, CallCounts, Deed, Delivery, Feed},
-    call::{Answer, Blame, Call, Failure, Kind, Memo, Moment},
+    broker::{Broker, BrokerError, Deed, Delivery, Feed, Orders, Ticket},
+    call::{Answer, Blame, Call, Failure, Fate, Kind, Memo, Moment},
     config::{LaneConfig, Mode},
-    job::LaneName,
-    lane::{Action, CallId, Control, Counts, Emission, EmitId, Lane, Note, Now, Settings, Settlement},
+    lane::{Action, CallId, Control, Counts, Emission, Lane, Note, Now, Settings, Settlement, Status},
     plan::Caps,
     provider::Provider,
 };
 use jiff::{SignedDuration, Timestamp};
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     task::JoinSet,
+    time::{Instant as TimerInstant, MissedTickBehavior},
 };
 
 /// Items taken from the broker at a time; one message always fits.
 const DELIVERIES: usize = 1000;
 
-/// Calls that may stay uncounted while nothing is settled: a crash loses that many from the ledger.
-const UNCOUNTED: u64 = 20;
-
-/// Deeds that wait for the broker before no more work is taken.
-const DEEDS: usize = 20_000;
-
 /// How long a lane that starts waits for more work before it sends what it has.
 const FILLING: Duration = Duration::from_millis(20);
 
-type Commit = Pin<Box<dyn Future<Output = Result<(), BrokerError>> + Send>>;
+/// The same in all, where the queue is not our own: what trickles in could hold the lane up for long.
+const FILLED_BY: Duration = Duration::from_millis(500);
+
+/// How often the lane looks at what nobody tells it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What all owners of a lane in this process share.
+#[derive(Clone, Debug)]
+pub(super) struct Parts {
+    pub(super) config: Arc<LaneConfig>,
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) client: Client,
+    pub(super) keeper: Keeper,
+    pub(super) board: Arc<Board>,
+    pub(super) waits: Waits,
+}
+
+/// How a lane's task ended, in good order: everything that is final is settled, the rest is free for the next owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The feed is exhausted, or the worker was told to stop.
+    Done,
+    /// The broker wants the lane to be opened again, and why.
+    Reopen(&'static str),
+}
 
 /// A lane, its feed, and everything that is on its way.
 pub(super) struct LaneTask<B: Broker> {
-    name: LaneName,
-    broker: B,
+    parts: Parts,
+    /// Calls on their way. Before the feed: they end first when the task is dropped.
+    replies: JoinSet<(CallId, Answer)>,
     feed: B::Feed,
-    provider: Arc<dyn Provider>,
-    client: Client,
-    timeout: Duration,
-    observe: bool,
-    keeper: Keeper,
-    held: Option<Arc<Held>>,
-    /// The refresh on its way is an early one: the credential at hand still works.
-    early: bool,
-    /// The cloud's clock less ours, once it has complained.
-    offset: SignedDuration,
+    outbox: Outbox<B>,
+    orders: watch::Receiver<Arc<Orders>>,
+    /// The orders as they have been obeyed.
+    obeyed: Arc<Orders>,
+    standing: Standing,
+    identity: Identity,
     lane: Lane,
     started: Instant,
-    view: watch::Sender<LaneView>,
-    replies: JoinSet<(CallId, Answer)>,
-    refresh: JoinSet<Result<Held, String>>,
-    deeds: Vec<Deed>,
-    emits: Vec<EmitId>,
-    /// The commit on its way, and the documents in it. One at a time keeps the deeds in order.
-    committing: Option<(Vec<EmitId>, Commit)>,
-    counted: Counts,
+    /// The wall clock then.
+    epoch: Timestamp,
+    /// Calls of this lane so far.
+    calls: u64,
+    /// What earlier owners in this process have counted.
+    earlier: Counts,
+    /// It has been handed a message.
+    active: bool,
+    /// What is in the queue already is planned together: no call is formed before that time at the latest.
+    filling: Option<TimerInstant>,
+    /// When the messages it holds were published, where that is known.
+    published: BTreeMap<Ticket, Timestamp>,
+    /// The reply at hand says that the cloud does not take the credential.
+    unauthorised: bool,
+    /// That it is full of what waits for a retry has been told.
+    stuck: bool,
 }
 
 impl<B: Broker> LaneTask<B> {
-    pub(super) fn new(
-        config: &LaneConfig,
-        provider: Arc<dyn Provider>,
-        broker: B,
-        feed: B::Feed,
-        client: Client,
-    ) -> Self {
-        let limits = provider.limits();
-        let settings = Settings {
-            name: config.name.clone(),
-            caps: Caps { resources: limits.resources_per_call, tags: limits.tags_per_call, keys: limits.keys_per_call },
-            per_second: config.rate.per_second,
-            burst: config.rate.burst,
-            concurrency: config.concurrency,
-            max_attempts: config.retry.max_attempts,
-            give_up_after: config.retry.give_up_after,
-            capacity: CAPACITY,
-            seed: clock::seed(),
-            epoch: clock::wall(),
-        };
-        let lane = Lane::new(settings, Box::new(Names(provider.clone())), Now::ZERO);
-        let view = LaneView { name: config.name.clone(), status: lane.status(), finished: false };
+    pub(super) fn new(parts: Parts, broker: B, feed: B::Feed) -> Self {
+        let mut orders = broker.orders();
+        let obeyed = orders.borrow_and_update().clone();
+        let name = parts.config.name.clone();
+        let epoch = clock::wall();
         Self {
-            name: config.name.clone(),
-            broker,
-            feed,
-            provider,
-            keeper: Keeper::new(config, client.clone()),
-            client,
-            timeout: config.timeout,
-            observe: config.mode == Mode::Observe,
-            held: None,
-            early: false,
-            offset: SignedDuration::ZERO,
-            lane,
-            started: clock::monotonic(),
-            view: watch::Sender::new(view),
             replies: JoinSet::new(),
-            refresh: JoinSet::new(),
-            deeds: Vec::new(),
-            emits: Vec::new(),
-            committing: None,
-            counted: Counts::default(),
+            feed,
+            outbox: Outbox::new(name.clone(), broker),
+            orders,
+            standing: Standing::at_open(&name, &obeyed),
+            obeyed,
+            identity: Identity::new(name, parts.keeper.clone(), &parts.waits),
+            lane: machine::<B>(&parts, epoch),
+            started: clock::monotonic(),
+            epoch,
+            calls: 0,
+            earlier: parts.board.counts(),
+            active: false,
+            filling: Some(filled_by::<B>()),
+            published: BTreeMap::new(),
+            unauthorised: false,
+            stuck: false,
+            parts,
         }
-    }
-
-    pub(super) fn view(&self) -> watch::Receiver<LaneView> {
-        self.view.subscribe()
     }
 
     fn now(&self) -> Now {
         clock::monotonic().saturating_duration_since(self.started)
     }
 
-    /// Works until the feed is exhausted and everything is settled, or a drain is done.
-    pub(super) async fn run(mut self, mut controls: mpsc::UnboundedReceiver<Control>) -> Result<(), WorkerError> {
-        if self.observe {
-            let why = "mode: observe; it plans and sends nothing (see `tagmill plan`)".to_owned();
-            self.lane.handle_credential(self.now(), Err(why));
+    /// Works until the feed is exhausted and everything is settled, or a drain is done. After an error the lane is lost:
+    /// nothing is acked any more, and whatever was not comes back to whoever opens the lane next.
+    pub(super) async fn run(mut self, stop: watch::Receiver<bool>) -> Result<Ending, WorkerError> {
+        let ending = self.work(stop).await;
+        // Nothing of ours is on its way when the next owner begins.
+        self.replies.shutdown().await;
+        let ending = ending?;
+        self.feed.close().await;
+        Ok(ending)
+    }
+
+    async fn work(&mut self, mut stop: watch::Receiver<bool>) -> Result<Ending, WorkerError> {
+        if self.parts.config.mode == Mode::Observe {
+            self.identity.is_nobody();
         } else {
-            // The lane calls nobody before it knows who it is.
-            let first = self.keeper.clone().fetch().await;
-            self.learn(first);
+            self.identity.begin();
         }
-        // What is in the queue already is planned together: the first call is formed from all of it.
-        while !self.feed.is_exhausted() && self.room() > 0 {
-            // A queue that has nothing more right now must not hold up what is here.
-            let Ok(found) = tokio::time::timeout(FILLING, self.feed.next(self.room())).await else { break };
-            self.take(found?);
-        }
-        let mut draining = false;
+        self.hold_back();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut ending, mut draining, mut stopping, mut ordered) = (Ending::Done, false, false, true);
         loop {
-            self.act();
-            self.commit();
-            self.publish_view(false);
-            let settled = self.committing.is_none() && self.deeds.is_empty();
-            if settled && (self.lane.is_drained() || (self.lane.is_idle() && self.feed.is_exhausted())) {
+            if !draining && let Some(why) = self.feed.wants_reopening() {
+                (ending, draining) = (Ending::Reopen(why), true);
+                self.control(&Control::Drain);
+            }
+            let room = self.room();
+            let exhausted = self.feed.is_exhausted();
+            let filled = exhausted || draining || (room == 0 && self.identity.is_known());
+            if filled || self.filling.is_some_and(|end| TimerInstant::now() >= end) {
+                self.filling = None;
+            }
+            if self.filling.is_none() {
+                self.act()?;
+            }
+            let status = self.lane.status();
+            let counts = status.counts;
+            self.outbox.start(counts);
+            self.show(status);
+            if self.outbox.is_settled() && (self.lane.is_drained() || (self.lane.is_idle() && exhausted)) {
                 // Calls that settled nothing, as before a pause, are calls all the same.
-                self.count();
-                if self.deeds.is_empty() {
-                    break;
+                self.outbox.count(counts);
+                if self.outbox.is_settled() {
+                    return Ok(ending);
                 }
                 continue;
             }
-            let room = self.room();
-            let deadline = self.lane.poll_deadline();
-            let renew = self.held.as_ref().and_then(|held| held.renew_at);
+            let (deadline, held_back) = (self.lane.poll_deadline(), !self.outbox.may_call(self.calls));
             tokio::select! {
                 Some(reply) = self.replies.join_next() => {
                     let (id, answer) = reply.map_err(|error| WorkerError::Task(error.to_string()))?;
+                    self.heard(&answer);
                     self.lane.handle_reply(self.now(), id, answer);
                 }
-                done = wait_for(&mut self.committing) => self.committed(done)?,
-                Some(control) = controls.recv() => {
-                    draining |= control == Control::Drain;
-                    self.lane.handle_control(self.now(), &control);
-                }
-                Some(held) = self.refresh.join_next() => {
-                    let held = held.unwrap_or_else(|error| Err(error.to_string()));
-                    match held {
-                        Err(why) if self.early => self.renew_later(&why),
-                        held => self.learn(held),
+                (emits, outcome) = self.outbox.committed() => {
+                    // What cannot be recorded is not acked, so it is not lost.
+                    outcome?;
+                    let now = self.now();
+                    for emit in emits {
+                        self.lane.handle_confirm(now, emit, true);
                     }
-                    self.early = false;
                 }
-                found = self.feed.next(room), if room > 0 && !draining && !self.feed.is_exhausted() => {
-                    self.take(found?);
+                () = told_to(&mut stop), if !stopping => {
+                    (ending, draining, stopping) = (Ending::Done, true, true);
+                    self.control(&Control::Drain);
                 }
-                () = until(self.started, deadline) => self.lane.handle_timeout(self.now()),
-                () = until_wall(renew), if self.refresh.is_empty() => {
-                    if let Some(held) = &mut self.held {
-                        Arc::make_mut(held).renew_at = None;
-                    }
-                    self.early = true;
-                    self.refresh.spawn(self.keeper.clone().fetch());
+                changed = self.orders.changed(), if ordered => match changed {
+                    Ok(()) => self.obey(),
+                    Err(_) => ordered = false,
+                },
+                outcome = self.identity.changed() => self.learn(outcome),
+                found = self.feed.next(room), if room > 0 && !draining && !exhausted => self.take(found?),
+                // While calls wait for a commit there is nothing to wake up for.
+                () = until(self.started, deadline), if !held_back && self.filling.is_none() => {
+                    self.lane.handle_timeout(self.now());
                 }
+                () = tokio::time::sleep(FILLING), if self.filling.is_some() && room > 0 => self.filling = None,
+                _ = look.tick() => {}
             }
         }
-        self.publish_view(true);
-        Ok(())
     }
 
-    /// How many items to ask for: what the lane has room for, while the broker keeps up with what is final.
+    /// How many items to ask for: what the lane has room for, while the broker keeps up with what is final. None before
+    /// the lane knows who it is: what it holds it would call for.
     fn room(&self) -> usize {
-        if self.deeds.len() > DEEDS { 0 } else { self.lane.room().min(DELIVERIES) }
+        if self.outbox.is_behind() || !self.identity.is_known() { 0 } else { self.lane.room().min(DELIVERIES) }
     }
 
-    /// The credential still works; if it stops to before the next try, the cloud will say so.
-    fn renew_later(&mut self, why: &str) {
-        tracing::warn!(lane = %self.name, %why, "the credential could not be renewed early; tried again in a minute");
-        if let Some(held) = &mut self.held {
-            Arc::make_mut(held).renew_at = clock::wall().checked_add(SignedDuration::from_mins(1)).ok();
+    fn control(&mut self, control: &Control) {
+        match control {
+            Control::Resume => self.identity.resumed(),
+            Control::Drain => self.parts.board.stand(Stand::Draining),
+            Control::Pause | Control::Cancel(_) => {}
+        }
+        self.lane.handle_control(self.now(), control);
+    }
+
+    /// Tells a machine that is new why it must not call.
+    fn hold_back(&mut self) {
+        if self.parts.config.mode == Mode::Observe {
+            let why = "mode: observe; it plans and sends nothing (see `tagmill plan`)".to_owned();
+            self.lane.handle_credential(self.now(), Err(why));
+        }
+        if self.standing.is_paused() {
+            self.control(&Control::Pause);
         }
     }
 
-    fn learn(&mut self, outcome: Result<Held, String>) {
-        let now = self.now();
-        match outcome {
-            Ok(held) => {
-                self.held = Some(Arc::new(held));
-                self.lane.handle_credential(now, Ok(()));
-            }
-            Err(why) => self.lane.handle_credential(now, Err(why)),
+    /// The first message says that the lane is ours. The one before us may have spent the rate of this very second.
+    fn own(&mut self) {
+        let paused = self.lane.status().paused.filter(|_| !self.standing.is_paused());
+        self.active = true;
+        (self.started, self.epoch) = (clock::monotonic(), clock::wall());
+        self.lane = machine::<B>(&self.parts, self.epoch);
+        self.hold_back();
+        if let Some(why) = paused.filter(|_| self.parts.config.mode != Mode::Observe) {
+            self.lane.handle_credential(self.now(), Err(why));
         }
+        self.filling = Some(filled_by::<B>());
     }
 
     fn take(&mut self, deliveries: Vec<Delivery>) {
+        if !self.active && !deliveries.is_empty() {
+            self.own();
+        }
+        let wall = clock::wall();
         for delivery in deliveries {
-            let ticket = delivery.ticket;
-            match work::read(delivery, &self.name, &*self.provider) {
-                Ok(work) => self.lane.handle_job(self.now(), &work),
+            let (ticket, published_at) = (delivery.ticket, delivery.published_at);
+            let lane = &self.parts.config.name;
+            let reading = Reading { lane, provider: &*self.parts.provider, orders: &self.obeyed, wall };
+            match reading.read(delivery) {
+                Ok(work) => {
+                    if let Some(at) = published_at {
+                        self.published.insert(ticket, at);
+                    }
+                    self.lane.handle_job(self.now(), &work);
+                }
                 Err(raw) => {
-                    tracing::warn!(lane = %self.name, why = %raw.message, "a message is no job; it is dead-lettered");
-                    self.deeds.push(Deed::RawDeadLetter(ticket, *raw));
-                    self.deeds.push(Deed::Ack(ticket));
+                    tracing::warn!(%lane, code = %raw.code, why = %raw.message, "a message is no job for this lane; it is dead-lettered");
+                    self.outbox.push(Deed::RawDeadLetter(ticket, *raw));
+                    self.outbox.push(Deed::Ack(ticket));
                 }
             }
         }
     }
 
-    /// Carries out everything the lane wants done.
-    fn act(&mut self) {
-        while let Some(action) = self.lane.poll_action() {
+    /// The fleet's orders have changed.
+    fn obey(&mut self) {
+        self.obeyed = self.orders.borrow_and_update().clone();
+        for control in self.standing.changed(&self.obeyed) {
+            tracing::info!(lane = %self.parts.config.name, ?control, "ordered");
+            self.control(&control);
+        }
+    }
+
+    fn learn(&mut self, outcome: Result<(), String>) {
+        if outcome.is_err() {
+            self.identity.refused();
+        }
+        self.unauthorised = false;
+        self.lane.handle_credential(self.now(), outcome);
+        // A new credential ends the lane's own pause, never the operator's.
+        if self.standing.is_paused() {
+            self.control(&Control::Pause);
+        }
+    }
+
+    fn heard(&mut self, answer: &Answer) {
+        let kind = match answer {
+            Answer::Failure(failure) => Some(failure.kind),
+            Answer::Finished(fates) => fates.iter().find_map(|fate| match fate {
+                Fate::Failed(failure) => Some(failure.kind),
+                _ => None,
+            }),
+            Answer::FollowUp(_) => None,
+        };
+        self.unauthorised = kind == Some(Kind::Auth);
+        if !self.unauthorised && !kind.is_some_and(Kind::is_passing) {
+            self.identity.works();
+        }
+    }
+
+    /// Carries out everything the lane wants done. An error says that the lane is lost.
+    fn act(&mut self) -> Result<(), BrokerError> {
+        while self.outbox.may_call(self.calls)
+            && let Some(action) = self.lane.poll_action()
+        {
             match action {
-                Action::Call(id, call, memo) => self.call(id, call, memo),
+                Action::Call(id, call, memo) => self.call(id, call, memo)?,
                 Action::Emit(emit, ticket, emission) => {
-                    self.emits.push(emit);
-                    self.deeds.push(match emission {
+                    let deed = match emission {
                         Emission::DeadLetter(letter) => Deed::DeadLetter(ticket, *letter),
                         Emission::Receipt(receipt) => Deed::Receipt(ticket, *receipt),
-                    });
+                    };
+                    self.outbox.emit(emit, deed);
                 }
-                Action::Mark(ticket, marks) => self.deeds.push(Deed::Mark(ticket, marks)),
-                Action::Settle(ticket, Settlement::Done) => self.deeds.push(Deed::Ack(ticket)),
+                Action::Mark(ticket, marks) => self.outbox.push(Deed::Mark(ticket, marks)),
+                Action::Settle(ticket, Settlement::Done) => {
+                    self.published.remove(&ticket);
+                    self.outbox.push(Deed::Ack(ticket));
+                }
                 // It is in the queue still, and the next owner of the lane gets it.
                 Action::Settle(_, Settlement::Returned) => {}
-                Action::Refresh(server_time) => self.refresh_now(server_time),
-                Action::Note(note) => tell(&self.name, &note),
+                Action::Refresh(server_time) => self.identity.ask(server_time),
+                Action::Note(note) => {
+                    if matches!(note, Note::Paused(_)) && std::mem::take(&mut self.unauthorised) {
+                        self.identity.refused();
+                    }
+                    tell(&self.parts.config.name, &note);
+                }
             }
         }
+        Ok(())
     }
 
-    fn refresh_now(&mut self, server_time: Option<Timestamp>) {
-        self.early = false;
-        if let Some(theirs) = server_time {
-            self.offset = theirs.duration_since(clock::wall());
-            tracing::warn!(lane = %self.name, offset = %self.offset, "our clock is off; the cloud's time is used");
-        }
-        self.refresh.spawn(self.keeper.clone().fetch());
-    }
-
-    fn call(&mut self, id: CallId, call: Call, memo: Option<Memo>) {
-        let (provider, client, timeout) = (self.provider.clone(), self.client.clone(), self.timeout);
-        let Some(held) = self.held.clone() else {
+    fn call(&mut self, id: CallId, call: Call, memo: Option<Memo>) -> Result<(), BrokerError> {
+        // The last moment to find out that the lane is somebody else's.
+        self.feed.check()?;
+        self.calls += 1;
+        let Some((held, offset)) = self.identity.now() else {
             let words = "there are no credentials yet";
             let failure = Failure::new(Kind::Auth, Blame::Request, "no_credentials", words);
             self.replies.spawn(async move { (id, Answer::Failure(failure)) });
-            return;
+            return Ok(());
         };
-        let offset = self.offset;
+        let (provider, client) = (self.parts.provider.clone(), self.parts.client.clone());
+        let timeout = self.parts.config.timeout;
         self.replies.spawn(async move {
             let wall = clock::wall();
             let at = Moment { now: wall.checked_add(offset).unwrap_or(wall), nonce: clock::nonce() };
@@ -274,103 +360,70 @@ impl<B: Broker> LaneTask<B> {
             };
             (id, answer)
         });
-    }
-
-    /// Hands the deeds so far to the broker, unless a commit is on its way: then they go with the next.
-    fn commit(&mut self) {
-        let nothing = self.deeds.is_empty() && self.uncounted().calls < UNCOUNTED;
-        if self.committing.is_some() || nothing {
-            return;
-        }
-        self.count();
-        let (deeds, broker) = (std::mem::take(&mut self.deeds), self.broker.clone());
-        let commit: Commit = Box::pin(async move { broker.commit(deeds).await });
-        self.committing = Some((std::mem::take(&mut self.emits), commit));
-    }
-
-    /// The calls since the last commit: they go first, because an ack may end the run they belong to.
-    fn count(&mut self) {
-        let new = self.uncounted();
-        if new != CallCounts::default() {
-            self.deeds.insert(0, Deed::Count(self.name.clone(), new));
-            self.counted = self.lane.status().counts;
-        }
-    }
-
-    fn uncounted(&self) -> CallCounts {
-        let counts = self.lane.status().counts;
-        CallCounts {
-            calls: counts.calls - self.counted.calls,
-            throttled: counts.throttled - self.counted.throttled,
-            retries: counts.retries - self.counted.retries,
-        }
-    }
-
-    fn committed(&mut self, done: (Vec<EmitId>, Result<(), BrokerError>)) -> Result<(), WorkerError> {
-        let (emits, outcome) = done;
-        // A store that cannot be written stops the worker: nothing is acked, nothing is lost.
-        outcome?;
-        let now = self.now();
-        for emit in emits {
-            self.lane.handle_confirm(now, emit, true);
-        }
         Ok(())
     }
 
-    fn publish_view(&self, finished: bool) {
-        let status = self.lane.status();
-        self.view.send_if_modified(|view| {
-            let changed = view.status != status || view.finished != finished;
-            if changed {
-                view.status = status;
-                view.finished = finished;
-            }
-            changed
-        });
+    fn show(&mut self, mut status: Status) {
+        let full = status.full || (status.waits && self.feed.is_full());
+        let stuck = full && status.waiting > 0 && status.paused.is_none() && !status.outage;
+        if stuck && !self.stuck {
+            let (lane, messages) = (&self.parts.config.name, status.jobs);
+            tracing::warn!(%lane, messages, "it is full of work that waits for a retry, and takes no more until some of it is done");
+        }
+        self.stuck = full && (stuck || self.stuck);
+        let oldest = match self.published.values().next() {
+            Some(at) => Some(*at),
+            None => status.oldest.and_then(|at| self.epoch.checked_add(SignedDuration::try_from(at).ok()?).ok()),
+        };
+        add(&mut status.counts, &self.earlier);
+        self.parts.board.show(status, self.active, oldest, full);
     }
 }
 
-impl<B: Broker> Drop for LaneTask<B> {
-    fn drop(&mut self) {
-        // Whoever watches must not wait for a lane that is gone.
-        self.publish_view(true);
-    }
+/// A machine with nothing to do and an empty rate bucket.
+fn machine<B: Broker>(parts: &Parts, epoch: Timestamp) -> Lane {
+    let (config, limits) = (&parts.config, parts.provider.limits());
+    let settings = Settings {
+        name: config.name.clone(),
+        caps: Caps { resources: limits.resources_per_call, tags: limits.tags_per_call, keys: limits.keys_per_call },
+        per_second: config.rate.per_second,
+        burst: config.rate.burst,
+        concurrency: config.concurrency,
+        max_attempts: config.retry.max_attempts,
+        give_up_after: config.retry.give_up_after,
+        capacity: CAPACITY,
+        seed: clock::seed(),
+        epoch,
+        marks: B::REMEMBERS_MARKS,
+    };
+    Lane::new(settings, Box::new(Names(parts.provider.clone())), Now::ZERO)
 }
 
-async fn wait_for(committing: &mut Option<(Vec<EmitId>, Commit)>) -> (Vec<EmitId>, Result<(), BrokerError>) {
-    let Some((emits, commit)) = committing else { return std::future::pending().await };
-    let outcome = commit.await;
-    let emits = std::mem::take(emits);
-    *committing = None;
-    (emits, outcome)
+/// When to form the first call at the latest. A queue of our own is read to its end, so that a plan of all of it is kept.
+fn filled_by<B: Broker>() -> TimerInstant {
+    TimerInstant::now() + if B::REMEMBERS_MARKS { Duration::from_hours(1) } else { FILLED_BY }
+}
+
+fn add(counts: &mut Counts, earlier: &Counts) {
+    counts.calls += earlier.calls;
+    counts.throttled += earlier.throttled;
+    counts.retries += earlier.retries;
+    counts.tagged += earlier.tagged;
+    counts.unchanged += earlier.unchanged;
+    counts.dead += earlier.dead;
+}
+
+/// Resolves once the worker is told to stop.
+pub(super) async fn told_to(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is there any more who could.
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn until(started: Instant, deadline: Option<Now>) {
     match deadline {
         Some(at) => tokio::time::sleep_until((started + at).into()).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn until_wall(at: Option<Timestamp>) {
-    match at.map(|at| at.duration_since(clock::wall())) {
-        Some(wait) => tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// One log event a failure, where it is handled. Codes and request ids, never a tag value.
-fn tell(lane: &LaneName, note: &Note) {
-    match note {
-        Note::Throttled(hold) => tracing::info!(%lane, ?hold, "throttled"),
-        Note::OutageBegan(why) => tracing::warn!(%lane, %why, "outage"),
-        Note::OutageEnded => tracing::warn!(%lane, "the outage is over"),
-        Note::Paused(why) => tracing::error!(%lane, %why, "paused"),
-        Note::Resumed => tracing::info!(%lane, "resumed"),
-        Note::Retrying(code, request) => tracing::debug!(%lane, %code, request, "a call failed and is tried again"),
-        Note::Dead(failure) => tracing::info!(
-            %lane, resource = %failure.resource.id, code = %failure.code, request = failure.request_id,
-            attempts = failure.attempts, "dead"
-        ),
     }
 }

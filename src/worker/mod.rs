@@ -4,38 +4,43 @@ pub mod clock;
 
 mod client;
 mod credentials;
+mod identity;
 mod lane_task;
+mod member;
 mod naming;
+mod notes;
+mod outbox;
+mod readiness;
+mod report;
+mod service;
+mod standing;
+mod supervisor;
+mod view;
 mod work;
 
 pub use client::Client;
+pub use member::{Member, host};
+pub use readiness::Readiness;
+pub use service::Service;
+pub use supervisor::Waits;
+pub use view::{LaneView, Stand};
 
 use crate::{
-    broker::{Broker, BrokerError, Feed as _},
+    broker::{Broker, BrokerError, Feed as _, rabbitmq::LinkState},
     config::LaneConfig,
     job::LaneName,
-    lane::{Control, Status},
 };
-use lane_task::LaneTask;
+use credentials::Keeper;
+use lane_task::{LaneTask, Parts};
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
+use view::Board;
 
 /// Items a lane holds at most: the planning window, and the bound on memory (at most 1 KB an item).
 pub const CAPACITY: usize = 200_000;
-
-/// A lane as its observers see it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LaneView {
-    /// Its name.
-    pub name: LaneName,
-    /// The machine at a glance.
-    pub status: Status,
-    /// Nothing is left in its queue and nothing in the machine.
-    pub finished: bool,
-}
 
 /// Why a worker could not go on. Nothing is lost: what was not acked is still in the queue.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +77,7 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Worker {
     tasks: JoinSet<Result<(), WorkerError>>,
-    controls: Vec<mpsc::UnboundedSender<Control>>,
+    stop: watch::Sender<bool>,
     views: Vec<watch::Receiver<LaneView>>,
     interrupted: bool,
 }
@@ -80,22 +85,29 @@ pub struct Worker {
 impl Worker {
     /// Opens the lanes and starts.
     pub async fn start<B: Broker>(broker: &B, lanes: &[LaneConfig]) -> Result<Self, WorkerError> {
-        let client = Client::new().map_err(WorkerError::Client)?;
-        let mut worker = Self { tasks: JoinSet::new(), controls: Vec::new(), views: Vec::new(), interrupted: false };
-        for config in lanes {
-            let feed = broker.open_lane(&config.name).await?;
+        let stop = watch::Sender::new(false);
+        let mut worker = Self { tasks: JoinSet::new(), stop, views: Vec::new(), interrupted: false };
+        for parts in Parts::of(lanes, &Arc::default(), &Waits::default())? {
+            let feed = broker.open_lane(&parts.config.name).await?;
             if feed.is_exhausted() {
                 continue;
             }
-            let (control, controls) = mpsc::unbounded_channel();
-            let provider = (config.provider.build)(&config.settings)
-                .map_err(|why| WorkerError::Provider { lane: config.name.clone(), why })?;
-            let task = LaneTask::new(config, Arc::from(provider), broker.clone(), feed, client.clone());
-            worker.views.push(task.view());
-            worker.controls.push(control);
-            worker.tasks.spawn(task.run(controls));
+            worker.views.push(parts.board.watch());
+            let task = LaneTask::new(parts, broker.clone(), feed);
+            let stop = worker.stop.subscribe();
+            worker.tasks.spawn(async move { task.run(stop).await.map(|_| ()) });
         }
         Ok(worker)
+    }
+
+    /// Works on these lanes for ever, on a broker that other workers use too. `link` is its connection for publishing.
+    pub fn serve<B: Broker>(
+        broker: &B,
+        lanes: &[LaneConfig],
+        link: watch::Receiver<LinkState>,
+        waits: &Waits,
+    ) -> Result<Service, WorkerError> {
+        Service::start(broker, lanes, link, waits)
     }
 
     /// What the lanes do, to be looked at now and then.
@@ -106,14 +118,7 @@ impl Worker {
     /// No new calls: calls on their way are waited for, the rest stays in the queue.
     pub fn drain(&mut self) {
         self.interrupted = true;
-        self.tell(&Control::Drain);
-    }
-
-    fn tell(&self, control: &Control) {
-        for lane in &self.controls {
-            // A lane that has ended needs no word.
-            let _ = lane.send(control.clone());
-        }
+        self.stop.send_replace(true);
     }
 
     /// Runs until every lane has finished, or only paused lanes have work left, or a drain is done. `stop` ends early:
@@ -134,7 +139,7 @@ impl Worker {
                 _ = look.tick(), if paused.is_empty() && !self.interrupted => {
                     paused = self.only_paused();
                     if !paused.is_empty() {
-                        self.tell(&Control::Drain);
+                        self.stop.send_replace(true);
                     }
                 }
             }
@@ -154,5 +159,25 @@ impl Worker {
             }
         }
         paused
+    }
+}
+
+impl Parts {
+    /// The parts of these lanes; one pool of connections serves them all.
+    fn of(lanes: &[LaneConfig], news: &Arc<Notify>, waits: &Waits) -> Result<Vec<Self>, WorkerError> {
+        let client = Client::new().map_err(WorkerError::Client)?;
+        let parts = lanes.iter().map(|config| {
+            let provider = (config.provider.build)(&config.settings)
+                .map_err(|why| WorkerError::Provider { lane: config.name.clone(), why })?;
+            Ok(Self {
+                provider: Arc::from(provider),
+                client: client.clone(),
+                keeper: Keeper::new(config, client.clone()),
+                board: Arc::new(Board::new(config.name.clone(), Arc::clone(news))),
+                waits: waits.clone(),
+                config: Arc::new(config.clone()),
+            })
+        });
+        parts.collect()
     }
 }

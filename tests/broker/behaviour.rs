@@ -1,6 +1,6 @@
 //! What every broker promises: written once, run over each implementation.
 
-use crate::make::{bodies, bytes, dead_letter, head, job, lane, read_job, receipt, soon, take};
+use crate::make::{bodies, bytes, dead_letter, head, job, lane, open, read_job, receipt, soon, take};
 use std::{collections::BTreeSet, future::Future, time::Duration};
 use tagmill::{
     broker::{Broker, Deed, Feed, RawDeadLetter},
@@ -56,9 +56,10 @@ pub async fn messages_come_in_the_order_they_were_published<H: Harness>() {
 pub async fn unacked_messages_come_again_in_order_after_a_crash<H: Harness>() {
     let at = H::start().await;
     at.publish("a", numbered(200)).await;
-    let got = head(at.broker(), "a", 200).await;
+    let (feed, got) = open(at.broker(), "a", 200).await;
     let settled: Vec<_> = got.iter().step_by(3).map(|delivery| Deed::Ack(delivery.ticket)).collect();
     at.broker().commit(settled).await.unwrap();
+    drop(feed);
     let at = at.crash().await;
     let left: Vec<_> = texts(0..200).into_iter().enumerate().filter(|(n, _)| n % 3 != 0).map(|(_, t)| t).collect();
     assert_eq!(bodies(&head(at.broker(), "a", left.len()).await), left);
@@ -74,8 +75,9 @@ pub async fn unacked_messages_come_again_when_the_feed_is_opened_again<H: Harnes
 pub async fn an_acked_message_never_comes_again<H: Harness>() {
     let at = H::start().await;
     at.publish("a", numbered(3)).await;
-    let got = head(at.broker(), "a", 3).await;
+    let (feed, got) = open(at.broker(), "a", 3).await;
     at.broker().commit(got.iter().map(|delivery| Deed::Ack(delivery.ticket)).collect()).await.unwrap();
+    drop(feed);
     let at = at.crash().await.reopen().await;
     at.publish("a", vec![b"later".to_vec()]).await;
     assert_eq!(bodies(&head(at.broker(), "a", 1).await), ["later"]);
@@ -85,11 +87,13 @@ pub async fn a_commit_survives_a_crash_as_a_whole<H: Harness>() {
     let at = H::start().await;
     let work = job("a", "job-1", &["r1", "r2", "r3"]);
     at.publish("a", vec![bytes(&work)]).await;
-    let ticket = head(at.broker(), "a", 1).await[0].ticket;
+    let (feed, got) = open(at.broker(), "a", 1).await;
+    let ticket = got[0].ticket;
     let letter = dead_letter(&work, &["r2"], "NotFound");
     let deeds =
         vec![Deed::DeadLetter(ticket, letter.clone()), Deed::Receipt(ticket, receipt(&work, 1)), Deed::Ack(ticket)];
     at.broker().commit(deeds).await.unwrap();
+    drop(feed);
     let at = at.crash().await;
     let found = at.dead_letters().await;
     assert_eq!(found.len(), 1);
@@ -104,12 +108,16 @@ pub async fn a_dead_letter_written_twice_is_one_by_its_id<H: Harness>() {
     let at = H::start().await;
     let work = job("a", "job-1", &["r1", "r2"]);
     at.publish("a", vec![bytes(&work)]).await;
-    let ticket = head(at.broker(), "a", 1).await[0].ticket;
+    let (feed, got) = open(at.broker(), "a", 1).await;
+    let ticket = got[0].ticket;
     at.broker().commit(vec![Deed::DeadLetter(ticket, dead_letter(&work, &["r1"], "NotFound"))]).await.unwrap();
+    drop(feed);
     let at = at.crash().await;
-    let ticket = head(at.broker(), "a", 1).await[0].ticket;
+    let (feed, got) = open(at.broker(), "a", 1).await;
+    let ticket = got[0].ticket;
     let again = dead_letter(&work, &["r1", "r2"], "NotFound");
     at.broker().commit(vec![Deed::DeadLetter(ticket, again.clone()), Deed::Ack(ticket)]).await.unwrap();
+    drop(feed);
     let found = at.dead_letters().await;
     let ids: BTreeSet<_> = found.iter().map(|(id, _)| id.clone()).collect();
     assert_eq!(ids.len(), 1);
@@ -122,7 +130,7 @@ pub async fn a_message_that_is_no_job_is_kept_byte_for_byte<H: Harness>() {
     let at = H::start().await;
     let garbage: Vec<u8> = (0..=255).cycle().take(5000).collect();
     at.publish("a", vec![garbage.clone(), Vec::new()]).await;
-    let got = head(at.broker(), "a", 2).await;
+    let (feed, got) = open(at.broker(), "a", 2).await;
     assert_eq!(got[0].body, garbage);
     let raw = |n: usize| RawDeadLetter {
         id: format!("raw-{n}"),
@@ -135,6 +143,7 @@ pub async fn a_message_that_is_no_job_is_kept_byte_for_byte<H: Harness>() {
     };
     let deeds = (0..2).flat_map(|n| [Deed::RawDeadLetter(got[n].ticket, raw(n)), Deed::Ack(got[n].ticket)]).collect();
     at.broker().commit(deeds).await.unwrap();
+    drop(feed);
     let at = at.crash().await;
     let mut found = at.dead_letters().await;
     found.sort();
@@ -195,11 +204,13 @@ pub async fn a_dead_letter_is_replayed_as_exactly_its_job<H: Harness>() {
     let at = H::start().await;
     let work = job("a", "job-1", &["r1", "r2", "r3"]);
     at.publish("a", vec![bytes(&work)]).await;
-    let ticket = head(at.broker(), "a", 1).await[0].ticket;
+    let (feed, got) = open(at.broker(), "a", 1).await;
+    let ticket = got[0].ticket;
     let letter = dead_letter(&work, &["r1", "r3"], "NotFound");
     let deeds =
         vec![Deed::DeadLetter(ticket, letter.clone()), Deed::Receipt(ticket, receipt(&work, 2)), Deed::Ack(ticket)];
     at.broker().commit(deeds).await.unwrap();
+    drop(feed);
     at.replay(&letter.id).await;
     assert!(at.dead_letters().await.is_empty());
     let at = at.crash().await;
@@ -218,11 +229,12 @@ pub async fn looking_at_dead_letters_takes_none_away<H: Harness>() {
     let at = H::start().await;
     let work: Vec<_> = (0..20).map(|n| job("a", &format!("job-{n}"), &["r1"])).collect();
     at.publish("a", work.iter().map(bytes).collect()).await;
-    let got = head(at.broker(), "a", 20).await;
+    let (feed, got) = open(at.broker(), "a", 20).await;
     let deeds = got.iter().zip(&work).flat_map(|(delivery, work)| {
         [Deed::DeadLetter(delivery.ticket, dead_letter(work, &["r1"], "NotFound")), Deed::Ack(delivery.ticket)]
     });
     at.broker().commit(deeds.collect()).await.unwrap();
+    drop(feed);
     let before: BTreeSet<_> = at.dead_letters().await.into_iter().collect();
     assert_eq!(before.len(), 20);
     for _ in 0..50 {

@@ -78,6 +78,8 @@ pub fn receipt(of: &Job, dead: u64) -> Receipt {
         first_attempt: None,
         last_attempt: None,
         finished_at: jiff::Timestamp::UNIX_EPOCH,
+        duration_ms: 0,
+        trace: None,
     }
 }
 
@@ -100,8 +102,14 @@ pub fn bodies(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(|delivery| String::from_utf8_lossy(&delivery.body).into_owned()).collect()
 }
 
-/// All that a lane hands over to a new owner, up to `most`.
-pub async fn head(broker: &impl Broker, name: &str, most: usize) -> Vec<Delivery> {
+/// A new owner of a lane, and so many deliveries. Their tickets are worth something as long as the feed is there.
+pub async fn open<B: Broker>(broker: &B, name: &str, most: usize) -> (B::Feed, Vec<Delivery>) {
     let mut feed = soon(broker.open_lane(&lane(name))).await.unwrap();
-    take(&mut feed, most).await
+    let got = take(&mut feed, most).await;
+    (feed, got)
+}
+
+/// All that a lane hands over to a new owner, up to `most`; the owner goes again.
+pub async fn head(broker: &impl Broker, name: &str, most: usize) -> Vec<Delivery> {
+    open(broker, name, most).await.1
 }

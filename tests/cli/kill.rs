@@ -95,9 +95,9 @@ fn a_big_file_killed_five_times_and_resumed_ends_with_exactly_the_tags_of_the_fi
     // What was finished is not sent again. What was half finished is: the keys of an item may go in several calls.
     let (sent, counted) = (clouds.requests(), ledger["calls"].as_u64().unwrap());
     assert!(sent < calls * 2, "{sent} calls where {calls} were planned");
-    // A kill may lose the count of the calls since the last commit: on a busy machine a commit takes a while, and the
-    // lane makes 400 calls a second meanwhile.
-    assert!(counted <= sent && sent - counted < 5 * 200, "{sent} sent, {counted} counted");
+    // A kill may lose the count of the calls since the last commit. However long a commit takes, calls wait for it after
+    // 50 of them.
+    assert!(counted <= sent && sent - counted <= 5 * 50, "{sent} sent, {counted} counted");
     let counts = clouds.counts("huawei-tms");
     assert_eq!((counts.limit_violations, counts.outcomes.rejected), (0, 0));
     assert!(home.dead_letters().is_empty());

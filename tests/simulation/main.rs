@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod cloud;
+mod gate;
 mod scenarios;
 mod script;
 mod world;
@@ -10,18 +11,19 @@ mod world;
 use std::panic;
 use tagmill::lane::invariant::PROMISES;
 
+/// Random scripts; half of them are for each of the two kinds of broker.
 const SCRIPTS: u64 = 12_000;
 
 fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("TAGMILL_SIM_SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("TAGMILL_SIM_SCRIPTS").unwrap_or(SCRIPTS)).collect(),
+        None => (0..number("TAGMILL_SIM_SCRIPTS").unwrap_or(SCRIPTS).div_ceil(2)).collect(),
     }
 }
 
-#[test]
-fn every_promise_holds_in_every_random_script() {
+/// Runs every script against a broker of one kind; `name` is the test's.
+fn run_scripts(marks: bool, name: &str) {
     let seeds = seeds();
     let alone = seeds.len() == 1;
     let failed: Vec<String> = std::thread::scope(|scope| {
@@ -31,7 +33,7 @@ fn every_promise_holds_in_every_random_script() {
                 scope.spawn(move || {
                     let mut failed = Vec::new();
                     for seed in seeds.iter().skip(part).step_by(2).copied() {
-                        let run = move || world::World::new(script::Script::random(seed), alone).run();
+                        let run = move || world::World::new(script::Script::random(seed, marks), alone).run();
                         let broken = match panic::catch_unwind(run) {
                             Ok(Ok(())) => continue,
                             Ok(Err(broken)) => broken,
@@ -40,7 +42,7 @@ fn every_promise_holds_in_every_random_script() {
                         let promise = PROMISES.iter().find(|(number, _)| broken.starts_with(&format!("{number}:")));
                         let promise = promise.map_or("", |(_, words)| words);
                         failed.push(format!(
-                            "{broken}\n    promise: {promise}\n    replay: TAGMILL_SIM_SEED={seed} cargo nextest run --test simulation random_script"
+                            "{broken}\n    promise: {promise}\n    replay: TAGMILL_SIM_SEED={seed} cargo nextest run --test simulation {name}"
                         ));
                         if failed.len() >= 5 {
                             break;
@@ -53,4 +55,14 @@ fn every_promise_holds_in_every_random_script() {
         workers.into_iter().flat_map(|worker| worker.join().expect("a worker thread")).collect()
     });
     assert!(failed.is_empty(), "{} scripts broke a promise:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn every_promise_holds_in_every_random_script_with_marks() {
+    run_scripts(true, "random_script_with_marks");
+}
+
+#[test]
+fn every_promise_holds_in_every_random_script_without_marks() {
+    run_scripts(false, "random_script_without_marks");
 }

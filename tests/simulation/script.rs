@@ -4,7 +4,7 @@ use crate::cloud::{Faults, Style};
 use std::{collections::BTreeSet, time::Duration};
 use tagmill::{
     job::{Extras, Job, JobId, LaneName, Priority, Resource},
-    lane::{Control, Now},
+    lane::{Cancel, Control, Now},
     plan::Caps,
 };
 
@@ -35,6 +35,10 @@ pub struct Script {
     pub events: Vec<(Now, Event)>,
     /// Confirms that the broker refuses the first time.
     pub nacks: f64,
+    /// Whether the broker remembers marks. If not, an unsettled message comes back whole.
+    pub marks: bool,
+    /// Most time that a confirm or an ack is on its way.
+    pub wire: Duration,
 }
 
 pub fn ms(n: u64) -> Duration {
@@ -69,10 +73,13 @@ impl Script {
             faults: Faults::none(),
             events,
             nacks: 0.0,
+            marks: true,
+            wire: Duration::ZERO,
         }
     }
 
-    pub fn random(seed: u64) -> Self {
+    /// The script of that number; two brokers act it out, with and without marks.
+    pub fn random(seed: u64, marks: bool) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let names: Vec<String> = (0..rng.u32(1..40)).map(|n| format!("r{n}")).collect();
         let pick = |rng: &mut fastrand::Rng, most: usize| -> BTreeSet<String> {
@@ -126,6 +133,8 @@ impl Script {
             }
             let mut job = job(&format!("j{n}"), &resources, &set, &unset);
             job.extras.priority = if rng.f64() < 0.2 { Priority::Event } else { Priority::Bulk };
+            job.extras.batch = rng.bool().then(|| format!("b{}", rng.u32(0..2)).into());
+            job.extras.trace = rng.bool().then(|| format!("00-{n}-01").into());
             events.push((ms(at), Event::Job(job)));
         }
         if rng.f64() < 0.2 {
@@ -134,10 +143,15 @@ impl Script {
             events.push((ms(at + rng.u64(1..600_000)), Event::Control(Control::Resume)));
         }
         if rng.f64() < 0.15 {
-            let id = rng.bool().then(|| JobId::new(&format!("j{}", rng.u32(0..25))).expect("an id"));
-            events.push((ms(rng.u64(0..horizon)), Event::Control(Control::Cancel(id))));
+            let which = match rng.u32(0..3) {
+                0 => Cancel::All,
+                1 => Cancel::Job(JobId::new(&format!("j{}", rng.u32(0..25))).expect("an id")),
+                _ => Cancel::Batch(format!("b{}", rng.u32(0..2)).into()),
+            };
+            events.push((ms(rng.u64(0..horizon)), Event::Control(Control::Cancel(which))));
         }
-        for _ in 0..rng.usize(0..3) {
+        // Without marks a crash puts more at stake, so there are more of them.
+        for _ in 0..rng.usize(0..if marks { 3 } else { 6 }) {
             if rng.f64() < 0.3 {
                 let event = if rng.bool() { Event::Drain } else { Event::Crash };
                 events.push((ms(rng.u64(0..horizon)), event));
@@ -159,6 +173,8 @@ impl Script {
             faults,
             events,
             nacks: if rng.f64() < 0.2 { 0.3 } else { 0.0 },
+            marks,
+            wire: if rng.bool() { ms(rng.u64(1..2_000)) } else { Duration::ZERO },
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Broker, cloud, operator and one lane after another, in virtual time, with every promise checked on the way.
 
+mod check;
+
 use crate::{
     cloud::Cloud,
     script::{Event, Script},
@@ -13,12 +15,12 @@ use std::{
 use tagmill::{
     call::{Call, Memo, Op},
     job::{ItemFailure, Job, LaneName, Mark, Receipt, Resource, Ticket},
-    lane::{Action, CallId, Control, Emission, EmitId, Lane, Naming, Note, Now, Settings, Settlement, Work},
+    lane::{Action, CallId, Cancel, Control, Emission, EmitId, Lane, Naming, Note, Now, Settings, Settlement, Work},
 };
 
 /// Resources are told apart by id; those with an even number never meet the odd ones; keys keep their case.
 #[derive(Debug)]
-struct Plain;
+pub struct Plain;
 
 impl Naming for Plain {
     fn resource_key(&self, resource: &Resource) -> String {
@@ -37,11 +39,23 @@ impl Naming for Plain {
 pub struct Message {
     pub job: Job,
     marks: Vec<(u32, Mark)>,
+    /// An operator has cancelled it. A broker without marks tells every owner.
+    cancelled: bool,
     delivered: bool,
+    /// When this owner took it on.
+    taken: Now,
+    /// This owner has said that it is done.
+    settled: bool,
     pub acked: bool,
     pub dead: Vec<ItemFailure>,
     pub receipt: Option<Receipt>,
     unconfirmed: BTreeSet<EmitId>,
+}
+
+impl Message {
+    fn shares_a_resource_with(&self, other: &Job) -> bool {
+        self.job.resources.iter().any(|resource| other.resources.contains(resource))
+    }
 }
 
 struct Flight {
@@ -56,7 +70,15 @@ pub struct World {
     pub messages: Vec<Message>,
     lane: Lane,
     flights: BTreeMap<CallId, Flight>,
-    confirms: VecDeque<(EmitId, bool)>,
+    /// The messages this owner was given, by its tickets. No ticket comes twice.
+    tickets: BTreeMap<Ticket, usize>,
+    next_ticket: u64,
+    /// Those it has not settled, in the order they were handed out.
+    unsettled: BTreeSet<usize>,
+    /// Answers of the broker on their way, each with its message.
+    confirms: Vec<(Now, EmitId, usize, bool)>,
+    /// Acks on their way, in order.
+    acks: VecDeque<(Now, usize)>,
     inputs: Vec<(Now, Input)>,
     now: Now,
     /// Messages before this one have been handed out.
@@ -68,6 +90,8 @@ pub struct World {
     draining: bool,
     resumes: u32,
     pub notes: Vec<(Now, Note)>,
+    /// How each job was settled, in order.
+    pub settled: Vec<(String, Settlement)>,
     pub calls: u64,
     talk: bool,
 }
@@ -89,7 +113,11 @@ impl World {
             lane,
             messages: Vec::new(),
             flights: BTreeMap::new(),
-            confirms: VecDeque::new(),
+            tickets: BTreeMap::new(),
+            next_ticket: script.seed,
+            unsettled: BTreeSet::new(),
+            confirms: Vec::new(),
+            acks: VecDeque::new(),
             inputs: Vec::new(),
             now: Now::ZERO,
             next: 0,
@@ -100,6 +128,7 @@ impl World {
             draining: false,
             resumes: 0,
             notes: Vec::new(),
+            settled: Vec::new(),
             calls: 0,
             talk,
             script,
@@ -137,9 +166,13 @@ impl World {
                 let lane = if self.talk { format!("\n{:#?}", self.lane) } else { String::new() };
                 return Err(format!("L10: work waits for nothing at {:?}: {status:?}{lane}", self.now));
             }
+            if status.held > 0 && status.pending == 0 && deadline.is_none() && self.confirms.is_empty() {
+                return Err(format!("L10: {} jobs wait for no earlier one at {:?}", status.held, self.now));
+            }
+            let broker = self.confirms.iter().map(|(at, ..)| *at).chain(self.acks.iter().map(|(at, _)| *at)).min();
             let next_event = events.front().map(|(at, _)| *at);
             let reply = self.flights.values().map(|flight| flight.done_at).min();
-            let Some(next) = [deadline, next_event, reply, asked].into_iter().flatten().min() else {
+            let Some(next) = [deadline, next_event, reply, asked, broker].into_iter().flatten().min() else {
                 return Err(format!("L10: nothing left to happen at {:?}: {status:?}", self.now));
             };
             self.now = next.max(self.now);
@@ -175,6 +208,8 @@ impl World {
                     }
                     Input::Resume => self.lane.handle_control(self.now, &Control::Resume),
                 }
+            } else if deadline != Some(next) && broker == Some(next) {
+                // `act` carries out what the broker has answered.
             } else {
                 self.lane.handle_timeout(self.now);
             }
@@ -192,14 +227,28 @@ impl World {
                 self.messages.push(Message {
                     job,
                     marks: Vec::new(),
+                    cancelled: false,
                     delivered: false,
+                    taken: self.now,
+                    settled: false,
                     acked: false,
                     dead: Vec::new(),
                     receipt: None,
                     unconfirmed: BTreeSet::new(),
                 });
             }
-            Event::Control(control) => self.lane.handle_control(self.now, &control),
+            Event::Control(control) => {
+                if let Control::Cancel(which) = &control {
+                    for message in self.messages.iter_mut().filter(|message| !message.acked) {
+                        message.cancelled |= match which {
+                            Cancel::All => true,
+                            Cancel::Job(id) => *id == message.job.id,
+                            Cancel::Batch(batch) => message.job.extras.batch.as_ref() == Some(batch),
+                        };
+                    }
+                }
+                self.lane.handle_control(self.now, &control);
+            }
             Event::Drain => {
                 self.lane.handle_control(self.now, &Control::Drain);
                 self.draining = true;
@@ -216,16 +265,29 @@ impl World {
                         return Err(format!("L1: a lost lane still acts: {action:?}"));
                     }
                 }
+                // Acks go one behind the other: some of the last are lost with the connection.
+                let arrived = self.rng.usize(0..=self.acks.len());
+                self.receive_acks(arrived);
                 self.take_over();
             }
         }
         Ok(())
     }
 
+    fn receive_acks(&mut self, count: usize) {
+        for (_, at) in self.acks.drain(..count) {
+            self.messages[at].acked = true;
+            self.open -= 1;
+        }
+    }
+
     /// A new owner: an empty bucket, and every message that was not acked comes again.
     fn take_over(&mut self) {
         self.flights.clear();
+        self.tickets.clear();
+        self.unsettled.clear();
         self.confirms.clear();
+        self.acks.clear();
         self.inputs.retain(|(_, input)| matches!(input, Input::Resume));
         self.lane = Lane::new(settings(&self.script, self.now), Box::new(Plain), self.now);
         self.full_at = self.now + period(&self.script) * self.script.burst;
@@ -234,7 +296,13 @@ impl World {
         self.next = 0;
         for message in self.messages.iter_mut().filter(|message| !message.acked) {
             message.delivered = false;
+            message.settled = false;
             message.unconfirmed.clear();
+            if !self.script.marks {
+                // It starts anew. Documents that are out already are replaced by those to come.
+                message.dead.clear();
+                message.receipt = None;
+            }
         }
     }
 
@@ -244,18 +312,24 @@ impl World {
             while let Some(action) = self.lane.poll_action() {
                 self.carry_out(action)?;
             }
-            if let Some((emit, ok)) = self.confirms.pop_front() {
+            if let Some(at) = self.confirms.iter().position(|(at, ..)| *at <= self.now) {
+                let (_, emit, message, ok) = self.confirms.remove(at);
+                if ok {
+                    self.messages[message].unconfirmed.remove(&emit);
+                }
                 self.lane.handle_confirm(self.now, emit, ok);
                 continue;
             }
+            let arrived = self.acks.iter().take_while(|(at, _)| *at <= self.now).count();
+            self.receive_acks(arrived);
             if self.draining && self.lane.is_drained() {
+                // Whoever drains lets its acks through before it goes.
+                self.receive_acks(self.acks.len());
                 self.take_over();
                 continue;
             }
+            self.check_status()?;
             let room = self.lane.room();
-            if room > self.script.capacity || (self.lane.status().pending >= self.script.capacity && room > 0) {
-                return Err(format!("L11: full, and still {room} items wanted"));
-            }
             while self.messages.get(self.next).is_some_and(|message| message.delivered) {
                 self.next += 1;
             }
@@ -263,8 +337,16 @@ impl World {
                 let at = self.next;
                 let message = &mut self.messages[at];
                 message.delivered = true;
-                let finals = message.marks.clone();
-                let work = Work { finals, ..Work::fresh(Ticket(at as u64), message.job.clone()) };
+                message.taken = self.now;
+                let mut finals = message.marks.clone();
+                if message.cancelled && !self.script.marks {
+                    finals = cancelled(&message.job);
+                }
+                self.next_ticket += 1;
+                let ticket = Ticket(self.next_ticket);
+                self.tickets.insert(ticket, at);
+                self.unsettled.insert(at);
+                let work = Work { finals, ..Work::fresh(ticket, message.job.clone()) };
                 self.lane.handle_job(self.now, &work);
                 continue;
             }
@@ -272,42 +354,53 @@ impl World {
         }
     }
 
+    /// When the broker's answer is here, for what is sent now.
+    fn answered_at(&mut self) -> Now {
+        self.now + Duration::from_nanos(self.rng.u64(0..=self.script.wire.as_nanos() as u64))
+    }
+
+    fn message_of(&self, ticket: Ticket) -> Result<usize, String> {
+        self.tickets.get(&ticket).copied().ok_or_else(|| format!("L1: {ticket:?} is not of this owner"))
+    }
+
     fn carry_out(&mut self, action: Action) -> Checked {
         match action {
             Action::Call(id, call, memo) => self.depart(id, call, memo)?,
             Action::Emit(emit, ticket, emission) => {
-                let message = &mut self.messages[ticket.0 as usize];
-                if message.acked {
-                    return Err(format!("L2: a document after the ack of {:?}", message.job.id));
-                }
-                message.unconfirmed.insert(emit);
+                let at = self.message_of(ticket)?;
+                self.check_document(at, &emission)?;
                 let ok = self.rng.f64() >= self.script.nacks;
+                let answered_at = self.answered_at();
+                self.confirms.push((answered_at, emit, at, ok));
+                let message = &mut self.messages[at];
+                message.unconfirmed.insert(emit);
                 if ok {
                     match emission {
                         Emission::DeadLetter(letter) => message.dead = letter.failures,
-                        Emission::Receipt(receipt) => {
-                            if !receipt.adds_up() || receipt.accepted != message.job.resources.len() as u64 {
-                                return Err(format!("L2: a receipt that does not add up: {receipt:?}"));
-                            }
-                            message.receipt = Some(*receipt);
-                        }
+                        Emission::Receipt(receipt) => message.receipt = Some(*receipt),
                     }
-                    message.unconfirmed.remove(&emit);
                 }
-                self.confirms.push_back((emit, ok));
             }
             Action::Mark(ticket, marks) => {
-                let message = &mut self.messages[ticket.0 as usize];
+                let at = self.message_of(ticket)?;
+                let message = &mut self.messages[at];
                 if self.talk {
                     eprintln!("{:>12.3?} marks of {:?}: {marks:?}", self.now, message.job.id);
+                }
+                if !self.script.marks {
+                    return Err("L2: marks for a broker that cannot remember them".to_owned());
                 }
                 message.marks.extend(marks);
             }
             Action::Settle(ticket, settlement) => {
-                let message = &mut self.messages[ticket.0 as usize];
-                if !message.delivered || message.acked {
+                let at = self.message_of(ticket)?;
+                let message = &mut self.messages[at];
+                if !message.delivered || message.settled {
                     return Err(format!("L1: {:?} is settled twice", message.job.id));
                 }
+                message.settled = true;
+                self.unsettled.remove(&at);
+                self.settled.push((message.job.id.to_string(), settlement));
                 match settlement {
                     Settlement::Done if message.receipt.is_none() || !message.unconfirmed.is_empty() => {
                         return Err(format!("L2: {:?} is acked before its documents are safe", message.job.id));
@@ -316,17 +409,15 @@ impl World {
                         if self.talk {
                             eprintln!("{:>12.3?} {:?} is done", self.now, message.job.id);
                         }
-                        message.acked = true;
-                        self.open -= 1;
+                        let before = self.acks.back().map_or(Now::ZERO, |(at, _)| *at);
+                        let arrives = self.answered_at().max(before);
+                        self.acks.push_back((arrives, at));
                     }
-                    Settlement::Returned => message.delivered = false,
-                }
-                if settlement == Settlement::Returned {
                     // Not handed out again before the next owner.
-                    message.delivered = true;
-                    if !self.draining {
+                    Settlement::Returned if !self.draining => {
                         return Err(format!("L1: {:?} is returned although nobody drains", message.job.id));
                     }
+                    Settlement::Returned => {}
                 }
             }
             Action::Refresh(_) => {
@@ -423,93 +514,13 @@ impl World {
         }
         Ok(())
     }
-
-    pub fn check_end(&self) -> Checked {
-        for message in &self.messages {
-            self.check_message(message)?;
-        }
-        self.check_tags()
-    }
-
-    fn check_message(&self, message: &Message) -> Checked {
-        let Some(receipt) = &message.receipt else { return Err(format!("L1: no receipt for {:?}", message.job.id)) };
-        if receipt.dead != message.dead.len() as u64 {
-            return Err(format!(
-                "L2: {:?} counts {} dead, its letter {}",
-                message.job.id,
-                receipt.dead,
-                message.dead.len()
-            ));
-        }
-        let faults = &self.script.faults;
-        for resource in &message.job.resources {
-            let id = &*resource.id;
-            let dead = message.dead.iter().find(|failure| failure.resource == *resource);
-            let sets = &message.job.set;
-            let bad_tag = faults.bad_key.as_deref().is_some_and(|key| sets.contains_key(key))
-                || sets.get("k0").is_some_and(|value| Some(&**value) == faults.bad_value.as_deref());
-            let Some(dead) = dead else {
-                if faults.poison.contains(id) || faults.poison_500.contains(id) {
-                    return Err(format!("L6: {id} of {:?} is reported done and cannot be", message.job.id));
-                }
-                continue;
-            };
-            let why = match dead.code.as_str() {
-                "NotFound" => faults.poison.contains(id),
-                "Forbidden" => faults.denied.contains(id),
-                "InvalidTagKey.Malformed" => bad_tag,
-                "cancelled" => true,
-                "InternalError" | "http_503" | "http_500" | "timeout" | "Busy" => {
-                    if dead.attempts > self.script.max_attempts {
-                        return Err(format!("L8: {} attempts: {dead:?}", dead.attempts));
-                    }
-                    dead.attempts == self.script.max_attempts || dead.message.starts_with("gave up")
-                }
-                _ => false,
-            };
-            if !why {
-                return Err(format!("L6: {id} of {:?} is dead without need: {dead:?}", message.job.id));
-            }
-        }
-        Ok(())
-    }
-
-    /// The tags in the cloud are those of the jobs in order; keys of dead items may hold what those asked for.
-    fn check_tags(&self) -> Checked {
-        let mut expected: BTreeMap<(String, String), Option<String>> = BTreeMap::new();
-        let mut also: BTreeMap<(String, String), BTreeSet<Option<String>>> = BTreeMap::new();
-        for message in &self.messages {
-            for resource in &message.job.resources {
-                let dead = message.dead.iter().any(|failure| failure.resource == *resource);
-                let sets = message.job.set.iter().map(|(key, value)| (key, Some(value.to_string())));
-                for (key, value) in sets.chain(message.job.unset.iter().map(|key| (key, None))) {
-                    let cell = (resource.id.to_string(), key.to_string());
-                    if dead {
-                        also.entry(cell).or_default().insert(value);
-                    } else {
-                        expected.insert(cell, value);
-                    }
-                }
-            }
-        }
-        let cells: BTreeSet<_> = expected.keys().chain(also.keys()).cloned().collect();
-        for cell in cells {
-            let found = self.cloud.tags.get(&cell.0).and_then(|tags| tags.get(&cell.1)).cloned();
-            let right = expected.get(&cell).cloned().flatten();
-            let allowed = also.get(&cell).is_some_and(|values| values.contains(&found));
-            if found != right && !allowed {
-                return Err(format!("L6: {cell:?} is {found:?} and should be {right:?}"));
-            }
-        }
-        Ok(())
-    }
 }
 
 fn period(script: &Script) -> Duration {
     Duration::from_secs_f64(1.0 / script.per_second)
 }
 
-fn settings(script: &Script, now: Now) -> Settings {
+pub fn settings(script: &Script, now: Now) -> Settings {
     Settings {
         name: LaneName::new("lane").expect("a name"),
         caps: script.caps,
@@ -521,5 +532,20 @@ fn settings(script: &Script, now: Now) -> Settings {
         capacity: script.capacity,
         seed: script.seed ^ now.as_nanos() as u64,
         epoch: Timestamp::UNIX_EPOCH,
+        marks: script.marks,
     }
+}
+
+/// What the broker says of a message that an operator has cancelled.
+fn cancelled(job: &Job) -> Vec<(u32, Mark)> {
+    let failure = |resource: &Resource| ItemFailure {
+        resource: resource.clone(),
+        code: "cancelled".into(),
+        message: "cancelled by an operator".into(),
+        request_id: None,
+        attempts: 0,
+        applied_keys: Vec::new(),
+        line: None,
+    };
+    (0..).zip(&job.resources).map(|(index, resource)| (index, Mark::Dead(failure(resource)))).collect()
 }

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 use tagmill::{
-    broker::rabbitmq::{Topology, names},
+    broker::rabbitmq::{Names, Topology},
     config,
     job::Job,
 };
@@ -20,7 +20,7 @@ fn fleet() -> Fleet {
     let fleet = Fleet::new();
     fleet.runtime.block_on(async {
         let channel = fleet.link.channel().await.unwrap();
-        Topology::Declare.lane(&channel, &fleet.lane("a")).await.unwrap();
+        Topology::Declare.lane(&channel, &Names::default(), &fleet.lane("a")).await.unwrap();
     });
     fleet
 }
@@ -73,7 +73,7 @@ fn the_python_example_publishes_a_job() {
     let job = published(&fleet, &output);
     assert_eq!((job.resources.len(), job.resources[1].project.as_deref()), (2, Some("p-1")));
     assert!(job.extras.created_at.is_some());
-    let message = &fleet.messages(&names::lane_queue(&lane))[0];
+    let message = &fleet.messages(&Names::default().lane_queue(&lane))[0];
     assert_eq!(*message.properties.delivery_mode(), Some(2));
     assert_eq!(message.properties.message_id().as_ref().unwrap().as_str(), job.id.as_str());
     assert!(publish(&[lane.as_str()]).is_err(), "usage");
@@ -107,7 +107,7 @@ fn the_shell_example_publishes_a_job() {
     let output = publish(&[lane.as_str(), "env=prod", "i-1"]).unwrap();
     let job = published(&fleet, &output);
     assert_eq!(job.resources[0].id.as_ref(), "i-1");
-    let message = &fleet.messages(&names::lane_queue(&lane))[0];
+    let message = &fleet.messages(&Names::default().lane_queue(&lane))[0];
     assert_eq!(*message.properties.delivery_mode(), Some(2));
     assert!(publish(&[lane.as_str(), "env=\"prod", "i-1"]).is_err(), "a quote would break the JSON");
 }

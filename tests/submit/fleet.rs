@@ -13,8 +13,7 @@ use lapin::{
 use std::{cell::RefCell, future::poll_fn, pin::Pin, time::Duration};
 use tagmill::{
     broker::rabbitmq::{
-        Address, Batch, Link, Publisher, Tls, Topology,
-        names::{self, DEAD},
+        Address, Batch, Link, Names, Publisher, Tls, Topology,
         watch::{Depth, depth},
     },
     job::{
@@ -45,7 +44,7 @@ impl Fleet {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let link = runtime.block_on(async {
             let link = Link::open(&address(&url()), "tagmill test").await.unwrap();
-            Topology::Declare.prepare(&link).await.unwrap();
+            Topology::Declare.prepare(&link, &Names::default()).await.unwrap();
             link
         });
         let fleet = Self { home: Home::new(), runtime, link, mark, batches: RefCell::default() };
@@ -86,7 +85,7 @@ impl Fleet {
 
     pub fn publisher(&self) -> Publisher {
         let _guard = self.runtime.enter();
-        Publisher::start(address(&url()), "tagmill test publishing".into(), Topology::Declare)
+        Publisher::start(address(&url()), "tagmill test publishing".into(), Topology::Declare, Names::default())
     }
 
     pub fn depth(&self, queue: &str) -> Option<Depth> {
@@ -95,11 +94,11 @@ impl Fleet {
 
     /// Messages in a lane.
     pub fn waiting(&self, letter: &str) -> u32 {
-        self.depth(&names::lane_queue(&self.lane(letter))).map_or(0, |depth| depth.messages)
+        self.depth(&Names::default().lane_queue(&self.lane(letter))).map_or(0, |depth| depth.messages)
     }
 
     pub fn has_batch(&self, batch: &str) -> bool {
-        self.depth(Batch::new(batch).queue()).is_some()
+        self.depth(Batch::new(batch, &Names::default()).queue()).is_some()
     }
 
     /// Everything that lies in a queue, with all its properties; it stays there.
@@ -118,25 +117,39 @@ impl Fleet {
                 found.push(next.unwrap().unwrap());
             }
             channel.close(200, "bye".into()).await.unwrap();
+            // The broker answers before it has put them back: whoever looks next shall see them all.
+            let end = tokio::time::Instant::now() + Duration::from_secs(30);
+            while depth(&self.link, queue).await.unwrap().is_some_and(|now| now.messages < messages) {
+                assert!(tokio::time::Instant::now() < end, "{queue}: the messages are not back");
+            }
             found
         })
     }
 
     /// The jobs that lie in a lane, in order, each read as a worker reads it.
     pub fn jobs(&self, letter: &str) -> Vec<Job> {
-        let messages = self.messages(&names::lane_queue(&self.lane(letter)));
+        let messages = self.messages(&Names::default().lane_queue(&self.lane(letter)));
         let job = |message: Delivery| parse::job(&message.data, &Defaults::default()).unwrap();
         messages.into_iter().map(job).collect()
     }
 
     /// A queue of our own that gets a copy of every dead letter from now on.
     pub fn hear_dead(&self) -> String {
-        let queue = names::temporary(&format!("dead.{}", self.mark));
+        let queue = Names::default().temporary(&format!("dead.{}", self.mark));
         self.runtime.block_on(async {
             let channel = self.link.channel().await.unwrap();
             let (name, none) = (queue.as_str(), FieldTable::default());
             channel.queue_declare(name.into(), QueueDeclareOptions::exclusive(), none.clone()).await.unwrap();
-            channel.queue_bind(name.into(), DEAD.into(), "#".into(), QueueBindOptions::default(), none).await.unwrap();
+            channel
+                .queue_bind(
+                    name.into(),
+                    Names::default().dead().as_ref().into(),
+                    "#".into(),
+                    QueueBindOptions::default(),
+                    none,
+                )
+                .await
+                .unwrap();
         });
         queue
     }
@@ -151,7 +164,9 @@ impl Fleet {
     /// looks at them just now.
     async fn tidy(&self, batches: &[String]) -> lapin::Result<()> {
         let Ok(channel) = self.link.channel().await else { return Ok(()) };
-        while let Some(got) = channel.basic_get(DEAD.into(), BasicGetOptions::default()).await? {
+        while let Some(got) =
+            channel.basic_get(Names::default().dead().as_ref().into(), BasicGetOptions::default()).await?
+        {
             if header(&got.delivery, "tagmill-batch").is_some_and(|batch| batches.contains(&batch)) {
                 channel.basic_ack(got.delivery.delivery_tag, BasicAckOptions::default()).await?;
             }
@@ -163,9 +178,11 @@ impl Fleet {
 /// Its queues go, whatever has become of the test.
 impl Drop for Fleet {
     fn drop(&mut self) {
-        let lanes = ["a", "b"].map(|letter| names::lane_queue(&self.lane(letter)));
+        let lanes = ["a", "b"].map(|letter| Names::default().lane_queue(&self.lane(letter)));
         let batches = self.batches.borrow().clone();
-        let queues = lanes.into_iter().chain(batches.iter().map(|batch| Batch::new(batch).queue().to_owned()));
+        let queues = lanes
+            .into_iter()
+            .chain(batches.iter().map(|batch| Batch::new(batch, &Names::default()).queue().to_owned()));
         self.runtime.block_on(async {
             let _ = self.tidy(&batches).await;
             for queue in queues {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use tagmill::{
     broker::rabbitmq::{
         Message, Publisher,
-        names::{self, RECEIPTS},
+        names::{self, Names},
     },
     job::{Job, Receipt, stable_id},
 };
@@ -24,7 +24,7 @@ pub fn receipt(job: &Job, dead: u64, finished: i64) -> Receipt {
 /// The same as a message.
 pub fn message(receipt: &Receipt) -> Message {
     let key = names::receipt_key(&receipt.lane, receipt.batch.as_deref(), &receipt.job);
-    Message::json(RECEIPTS, key, receipt.id.clone(), serde_json::to_vec(receipt).unwrap())
+    Message::json(Names::default().receipts(), key, receipt.id.clone(), serde_json::to_vec(receipt).unwrap())
 }
 
 impl Fleet {

@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{collections::HashSet, fmt::Write as _};
 use tagmill::{
-    broker::rabbitmq::{Batch, names},
+    broker::rabbitmq::{Batch, Names},
     job::{Job, Resource},
 };
 
@@ -41,7 +41,7 @@ fn every_row_of_two_lanes_arrives_once_in_its_order() {
     for letter in ["a", "b"] {
         let jobs = fleet.jobs(letter);
         assert_eq!(rows(&jobs), wanted(&text, fleet.lane(letter).as_str()));
-        for (job, message) in jobs.iter().zip(fleet.messages(&names::lane_queue(&fleet.lane(letter)))) {
+        for (job, message) in jobs.iter().zip(fleet.messages(&Names::default().lane_queue(&fleet.lane(letter)))) {
             assert!(ids.insert(job.id.clone()) && job.id.as_str().starts_with(&batch), "{}", job.id);
             assert_eq!(job.extras.batch.as_deref(), Some(&*batch));
             assert_eq!(job.extras.source.as_deref(), Some("csv:servers.csv"));
@@ -77,7 +77,7 @@ fn jobs_with_ids_of_their_own_keep_them_and_events_go_first() {
     let jobs = fleet.jobs("a");
     let wanted = [("i-1", "x"), ("i-2", "x"), ("i-3", "x"), ("i-4", "x")].map(|(id, x)| (id.to_owned(), x.to_owned()));
     assert_eq!((rows(&jobs), jobs.len()), (wanted.to_vec(), 3));
-    let message = &fleet.messages(&names::lane_queue(&lane))[1];
+    let message = &fleet.messages(&Names::default().lane_queue(&lane))[1];
     assert_eq!((jobs[1].id.as_str(), *message.properties.priority()), ("mine", Some(9)));
     assert_eq!(fleet.dead(&heard, &batch).len(), 1);
 }
@@ -117,7 +117,7 @@ fn an_unknown_lane_or_a_bad_row_under_strict_sends_nothing() {
         let done = fleet.home.run(&[&["submit", "--batch", &batch], args].concat());
         done.refused(65, why);
     }
-    assert!(fleet.depth(&names::lane_queue(&fleet.lane("a"))).is_none(), "not even a queue was made");
+    assert!(fleet.depth(&Names::default().lane_queue(&fleet.lane("a"))).is_none(), "not even a queue was made");
     assert!(!fleet.has_batch(&batch));
 }
 
@@ -164,7 +164,7 @@ fn another_process_that_submits_the_same_batch_is_respected() {
     let fleet = Fleet::new();
     let batch = fleet.batch("locked");
     fleet.home.write("servers.csv", &csv(&fleet, 10, 1, 1));
-    let lock = fleet.runtime.block_on(Batch::new(&batch).lock_submit(&fleet.link)).unwrap().unwrap();
+    let lock = fleet.runtime.block_on(Batch::new(&batch, &Names::default()).lock_submit(&fleet.link)).unwrap().unwrap();
     let args = ["submit", "servers.csv", "--batch", &batch];
     fleet.home.run(&args).refused(69, "is being submitted by another process");
     assert_eq!(fleet.waiting("a"), 0);

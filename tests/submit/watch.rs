@@ -30,7 +30,7 @@ fn submitted(fleet: &Fleet, word: &str) -> (String, Vec<Job>) {
 
 /// Messages that lie in the queue of a batch and that nobody holds.
 fn kept(fleet: &Fleet, batch: &str) -> u32 {
-    fleet.depth(Batch::new(batch).queue()).unwrap().messages
+    fleet.depth(Batch::new(batch, &tagmill::broker::rabbitmq::Names::default()).queue()).unwrap().messages
 }
 
 #[test]
@@ -43,7 +43,10 @@ fn after_ctrl_c_a_watch_goes_on_and_counts_every_job_once() {
     let before = kept(&fleet, &batch);
     for _ in 0..2 {
         let running = fleet.home.start(&args);
-        until("it holds them", || fleet.depth(Batch::new(&batch).queue()).unwrap().consumers == 1);
+        until("it holds them", || {
+            fleet.depth(Batch::new(&batch, &tagmill::broker::rabbitmq::Names::default()).queue()).unwrap().consumers
+                == 1
+        });
         until("it has taken them", || kept(&fleet, &batch) == 0);
         running.interrupt();
         let done = running.wait();
@@ -87,7 +90,9 @@ fn a_second_watcher_is_refused_and_the_first_one_goes_on() {
     let fleet = Fleet::new();
     let (batch, jobs) = submitted(&fleet, "two");
     let first = fleet.home.start(&["watch", &batch, "--output", "json"]);
-    until("it holds the notes", || fleet.depth(Batch::new(&batch).queue()).unwrap().consumers == 1);
+    until("it holds the notes", || {
+        fleet.depth(Batch::new(&batch, &tagmill::broker::rabbitmq::Names::default()).queue()).unwrap().consumers == 1
+    });
     fleet.home.run(&["watch", &batch]).refused(69, "is being watched by another process");
     // Nor can the notes be read for going on with it.
     fleet.home.run(&["submit", "servers.csv", "--batch", &batch]).refused(69, "is being watched by another process");
@@ -177,7 +182,7 @@ fn a_queue_that_is_read_over_several_channels_is_left_in_its_order() {
     let (batch, jobs) = submitted(&fleet, "order");
     let publisher = fleet.publisher();
     fleet.publish(&publisher, jobs.iter().map(|job| receipt(job, 0, 1_800_000_000)));
-    let queue = Batch::new(&batch).queue().to_owned();
+    let queue = Batch::new(&batch, &tagmill::broker::rabbitmq::Names::default()).queue().to_owned();
     let count = kept(&fleet, &batch);
     let read = |held: u16| {
         let found = fleet.runtime.block_on(async {

@@ -83,7 +83,8 @@ fn a_watch_whose_connection_is_lost_reads_everything_again_and_counts_it_once() 
     let publisher = fleet.publisher();
     fleet.publish(&publisher, jobs[..200].iter().map(|job| receipt(job, 0, 1_800_000_000)));
     fleet.config(&through, "");
-    let queue = tagmill::broker::rabbitmq::Batch::new(&batch).queue().to_owned();
+    let queue =
+        tagmill::broker::rabbitmq::Batch::new(&batch, &tagmill::broker::rabbitmq::Names::default()).queue().to_owned();
     let mut running = fleet.home.start(&["watch", &batch, "--output", "json"]);
     until("it has taken them", || fleet.depth(&queue).unwrap().messages == 0);
     proxy.cut();

@@ -160,6 +160,8 @@ fn end_job(
         first_attempt: None,
         last_attempt: None,
         finished_at: txn.now,
+        duration_ms: 0,
+        trace: None,
     };
     for letter in dead_letters(job, failures) {
         dead::record(txn, dead::From { arrival: seq_of(ticket), row: Some(row) }, letter)?;

@@ -1,5 +1,6 @@
 //! Where the broker is and how to prove who is who: URLs and TLS. What is printed never holds a password.
 
+use super::names::Names;
 use lapin::{
     tcp::{OwnedIdentity, OwnedTLSConfig},
     uri::{AMQPScheme, AMQPUri},
@@ -17,6 +18,7 @@ pub struct Address {
     /// Tried in this order.
     uris: Vec<AMQPUri>,
     tls: Tls,
+    names: Names,
 }
 
 /// What `amqps://` needs beyond the system's own certificates. All of it PEM.
@@ -49,7 +51,18 @@ impl Address {
         if uris.is_empty() {
             return Err("the broker's URL is empty".to_owned());
         }
-        Ok(Self { uris, tls })
+        Ok(Self { uris, tls, names: Names::default() })
+    }
+
+    /// The same broker, and a fleet whose exchanges and queues have these names.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
+    }
+
+    /// What the fleet's exchanges and queues are called there.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Seconds between heartbeats that we ask for; the server may want fewer.

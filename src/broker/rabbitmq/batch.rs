@@ -4,7 +4,7 @@ use super::{
     fault::{self, answered, told},
     link::Link,
     message::Message,
-    names::{self, DEAD, DIRECT, JOBS, RECEIPTS},
+    names::{self, Names},
     topology::{self, short},
 };
 use crate::{
@@ -87,6 +87,7 @@ pub struct Batch {
     /// Its id.
     pub id: String,
     queue: String,
+    names: Names,
 }
 
 /// Something that only one process may do at a time. It ends with the connection, however that ends.
@@ -98,8 +99,8 @@ pub struct Lock {
 
 impl Batch {
     /// The batch of that id, whether it exists or not.
-    pub fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), queue: names::watch_queue(id) }
+    pub fn new(id: &str, names: &Names) -> Self {
+        Self { id: id.to_owned(), queue: names.watch_queue(id), names: names.clone() }
     }
 
     /// The queue of its receipts and notes.
@@ -115,7 +116,9 @@ impl Batch {
         let name = short(&self.queue)?;
         let declared = channel.queue_declare(name.clone(), QueueDeclareOptions::durable(), arguments);
         answered(&format!("declaring queue {}", self.queue), declared).await?;
-        for (exchange, key) in [(RECEIPTS, names::batch_binding(&self.id)), (DIRECT, self.queue.clone())] {
+        let bindings =
+            [(self.names.receipts(), names::batch_binding(&self.id)), (self.names.direct(), self.queue.clone())];
+        for (exchange, key) in bindings {
             let options = QueueBindOptions::default();
             let bound =
                 channel.queue_bind(name.clone(), short(exchange)?, short(&key)?, options, FieldTable::default());
@@ -136,12 +139,12 @@ impl Batch {
 
     /// The right to send its jobs. `None`: another process has it.
     pub async fn lock_submit(&self, link: &Link) -> Result<Option<Lock>, BrokerError> {
-        lock(link, &format!("submit.{}", stable_hash(&["batch", &self.id]))).await
+        lock(link, &self.names.temporary(&format!("submit.{}", stable_hash(&["batch", &self.id])))).await
     }
 
     /// The right to read its queue. `None`: another process has it.
     pub async fn lock_watch(&self, link: &Link) -> Result<Option<Lock>, BrokerError> {
-        lock(link, &format!("watch.{}", stable_hash(&["batch", &self.id]))).await
+        lock(link, &self.names.temporary(&format!("watch.{}", stable_hash(&["batch", &self.id])))).await
     }
 
     /// A note, on its way into the queue.
@@ -154,13 +157,13 @@ impl Batch {
         let id = stable_hash(&["note", &self.id, kind, &sent.jobs.to_string(), &sent.bad.to_string()]);
         // Numbers, names and times always have a JSON form.
         let body = serde_json::to_vec(note).unwrap_or_default();
-        Message::json(DIRECT, self.queue.clone(), id, body)
+        Message::json(self.names.direct(), self.queue.clone(), id, body)
     }
 
     /// A row that is no job, on its way to the dead letters.
     pub fn bad(&self, bad: &RawDeadLetter) -> Message {
         let key = bad.lane.as_ref().map_or(NO_LANE, LaneName::as_str).to_owned();
-        let mut message = Message::json(DEAD, key, bad.id.clone(), bad.body.clone())
+        let mut message = Message::json(self.names.dead(), key, bad.id.clone(), bad.body.clone())
             .with_header("tagmill-code", &bad.code)
             .with_header("tagmill-message", &bad.message)
             .with_header("tagmill-batch", &self.id);
@@ -176,19 +179,20 @@ impl Batch {
         }
         message
     }
-}
 
-/// A job, on its way to its lane. `body` is the job as JSON; `trace` a W3C `traceparent`.
-pub fn job(job: &Job, body: Vec<u8>, trace: Option<&str>) -> Message {
-    let mut message = Message::json(JOBS, job.lane.as_str().to_owned(), job.id.as_str().to_owned(), body);
-    message.priority = match job.extras.priority {
-        Priority::Event => EVENT_PRIORITY,
-        Priority::Bulk => 0,
-    };
-    message.timestamp = job.extras.created_at.and_then(|made| u64::try_from(made.as_second()).ok());
-    match trace {
-        Some(trace) => message.with_header("traceparent", trace),
-        None => message,
+    /// A job, on its way to its lane. `body` is the job as JSON; `trace` a W3C `traceparent`.
+    pub fn job(&self, job: &Job, body: Vec<u8>, trace: Option<&str>) -> Message {
+        let (lane, id) = (job.lane.as_str().to_owned(), job.id.as_str().to_owned());
+        let mut message = Message::json(self.names.jobs(), lane, id, body);
+        message.priority = match job.extras.priority {
+            Priority::Event => EVENT_PRIORITY,
+            Priority::Bulk => 0,
+        };
+        message.timestamp = job.extras.created_at.and_then(|made| u64::try_from(made.as_second()).ok());
+        match trace {
+            Some(trace) => message.with_header("traceparent", trace),
+            None => message,
+        }
     }
 }
 
@@ -199,8 +203,8 @@ pub fn cancelled(orders: &Orders, batch: &str) -> Option<Timestamp> {
 }
 
 /// A queue that belongs to one connection: the broker itself says who was first, and forgets whoever goes.
-async fn lock(link: &Link, what: &str) -> Result<Option<Lock>, BrokerError> {
-    let queue = names::temporary(what);
+async fn lock(link: &Link, queue: &str) -> Result<Option<Lock>, BrokerError> {
+    let queue = queue.to_owned();
     let channel = link.channel().await?;
     let mut arguments = FieldTable::default();
     // Where the vhost's default is a quorum queue: such a one cannot be exclusive.
@@ -254,11 +258,11 @@ mod tests {
             (Note::Published(all), r#"{"note":"published","jobs":3,"items":9,"bad":1}"#),
             (Note::Complete(all), r#"{"note":"complete""#),
         ] {
-            let message = Batch::new("b").note(&note);
+            let message = Batch::new("b", &Names::default()).note(&note);
             let text = std::str::from_utf8(&message.body).unwrap();
             assert!(text.starts_with(start), "{text}");
             assert_eq!(serde_json::from_str::<Note>(text).unwrap(), note);
-            assert_eq!(message.key, Batch::new("b").queue());
+            assert_eq!(message.key, Batch::new("b", &Names::default()).queue());
         }
     }
 
@@ -273,7 +277,7 @@ mod tests {
             line: Some(7),
             body: b"\xff,\0".to_vec(),
         };
-        let message = Batch::new("b").bad(&bad);
+        let message = Batch::new("b", &Names::default()).bad(&bad);
         assert_eq!((&*message.body, message.content_type), (&b"\xff,\0"[..], "application/octet-stream"));
         let header = |name: &str| match message.headers.inner().get(name) {
             Some(AMQPValue::LongString(text)) => text.to_string(),
@@ -294,11 +298,11 @@ mod tests {
             unset: [].into(),
             extras,
         };
-        let message = job(&event, Vec::new(), Some("00-1-2-01"));
+        let message = Batch::new("b", &Names::default()).job(&event, Vec::new(), Some("00-1-2-01"));
         assert_eq!((message.priority, message.timestamp), (9, Some(1_800_000_000)));
         assert!(message.headers.contains_key("traceparent"));
         let bulk = Job { extras: Extras::none(), ..event };
-        assert_eq!(job(&bulk, Vec::new(), None).priority, 0);
+        assert_eq!(Batch::new("b", &Names::default()).job(&bulk, Vec::new(), None).priority, 0);
     }
 
     #[test]

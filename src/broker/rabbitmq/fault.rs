@@ -28,7 +28,7 @@ pub fn code(error: &Error) -> Option<u16> {
 pub fn told(error: &Error, what: &str) -> BrokerError {
     match code(error) {
         Some(ACCESS_REFUSED | NOT_ALLOWED) => BrokerError::Refused(format!(
-            "{what}: the broker refuses it: {error}; the user needs configure, write and read on ^tagmill\\."
+            "{what}: the broker refuses it: {error}; the user needs configure, write and read on ^tagmill\\. (or the prefix in the config)"
         )),
         Some(PRECONDITION_FAILED) => BrokerError::Refused(format!("{what}: {error}")),
         Some(NOT_FOUND) => BrokerError::Refused(format!("{what}: {error}; `topology: declare` lets tagmill create it")),
@@ -38,9 +38,14 @@ pub fn told(error: &Error, what: &str) -> BrokerError {
 
 /// The answer of the broker, or why there is none.
 pub async fn answered<T>(what: &str, asked: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(told(&error, what)),
-        Err(_) => Err(BrokerError::Unavailable(format!("{what}: the broker did not answer in {PATIENCE:?}"))),
-    }
+    waited(what, asked).await?.map_err(|error| told(&error, what))
+}
+
+/// The same for a caller who tells one error from another.
+pub async fn waited<T>(
+    what: &str,
+    asked: impl Future<Output = lapin::Result<T>>,
+) -> Result<lapin::Result<T>, BrokerError> {
+    let late = |_| BrokerError::Unavailable(format!("{what}: the broker did not answer in {PATIENCE:?}"));
+    tokio::time::timeout(PATIENCE, asked).await.map_err(late)
 }

@@ -3,17 +3,21 @@
 use super::{
     address::{Address, shown},
     fault::{answered, told},
+    names::Names,
 };
 use crate::broker::BrokerError;
-use futures_core::Stream as _;
-use lapin::{Channel, Connection, ConnectionProperties, Event, uri::AMQPUri};
-use std::{pin::pin, sync::Arc, time::Duration};
+use futures_core::Stream;
+use lapin::{Channel, Connection, ConnectionProperties, ConnectionStatus, Event, uri::AMQPUri};
+use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// How long a goodbye may take: a blocked connection cannot say one.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How long one try may take in all, the handshake included.
 const TRY: Duration = Duration::from_secs(10);
+
+/// How often a connection is looked at that may have ended without a word.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What has become of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,7 @@ pub struct Link {
     connection: Arc<Connection>,
     state: watch::Receiver<LinkState>,
     node: Arc<str>,
+    names: Names,
 }
 
 impl Link {
@@ -62,37 +67,19 @@ impl Link {
             Err(_) => return Err(unavailable(format!("no answer in {TRY:?}"))),
         };
         let (tell, state) = watch::channel(LinkState::Up);
-        let mut events = Box::pin(connection.events_listener());
-        let watched = node.clone();
-        tokio::spawn(async move {
-            loop {
-                let event = std::future::poll_fn(|cx| events.as_mut().poll_next(cx)).await;
-                let state = match event {
-                    Some(Event::ConnectionBlocked(why)) => {
-                        tracing::warn!(node = %watched, %why, "the broker is blocked: it takes no messages; publishing waits");
-                        LinkState::Blocked(why)
-                    }
-                    Some(Event::ConnectionUnblocked) => {
-                        tracing::warn!(node = %watched, "the broker takes messages again");
-                        LinkState::Up
-                    }
-                    Some(Event::Error(error)) => LinkState::Lost(error.to_string()),
-                    Some(_) => continue,
-                    None => LinkState::Lost("the connection was closed".into()),
-                };
-                let is_over = matches!(state, LinkState::Lost(_));
-                tell.send_replace(state);
-                if is_over {
-                    break;
-                }
-            }
-        });
-        Ok(Self { connection: Arc::new(connection), state, node: node.into() })
+        tokio::spawn(watch_over(connection.events_listener(), connection.status().clone(), tell, node.clone()));
+        let names = address.names().clone();
+        Ok(Self { connection: Arc::new(connection), state, node: node.into(), names })
     }
 
     /// The node it goes to, without a password.
     pub fn node(&self) -> &str {
         &self.node
+    }
+
+    /// What the fleet's exchanges and queues are called there.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Seconds between heartbeats, as agreed.
@@ -130,5 +117,48 @@ impl Link {
         let closing = self.connection.close(200, "bye".into());
         // A broker that does not answer finds out by itself.
         let _ = tokio::time::timeout(GOODBYE, closing).await;
+    }
+}
+
+/// Tells what becomes of a connection until it is gone.
+async fn watch_over(
+    events: impl Stream<Item = Event> + Send,
+    status: ConnectionStatus,
+    tell: watch::Sender<LinkState>,
+    node: String,
+) {
+    let mut events = pin!(events);
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        let event = tokio::select! {
+            event = poll_fn(|cx| events.as_mut().poll_next(cx)) => event,
+            _ = look.tick() => {
+                if status.connected() {
+                    continue;
+                }
+                // Closed without an error, it ends without an event.
+                None
+            }
+            () = tell.closed() => return,
+        };
+        let state = match event {
+            Some(Event::ConnectionBlocked(why)) => {
+                tracing::warn!(%node, %why, "the broker is blocked: it takes no messages; publishing waits");
+                LinkState::Blocked(why)
+            }
+            Some(Event::ConnectionUnblocked) => {
+                tracing::warn!(%node, "the broker takes messages again");
+                LinkState::Up
+            }
+            // The error of one channel is told here too; the connection has changed its status first.
+            Some(Event::Error(error)) if !status.connected() => LinkState::Lost(error.to_string()),
+            Some(_) => continue,
+            None => LinkState::Lost("the connection was closed".into()),
+        };
+        let is_over = matches!(state, LinkState::Lost(_));
+        tell.send_replace(state);
+        if is_over {
+            return;
+        }
     }
 }

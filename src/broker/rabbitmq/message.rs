@@ -14,7 +14,7 @@ const HEADER_BYTES: usize = 4_096;
 #[derive(Clone)]
 pub struct Message {
     /// Exchange.
-    pub exchange: &'static str,
+    pub exchange: Arc<str>,
     /// Routing key; at most 255 bytes.
     pub key: String,
     /// Name of the message; a consumer drops repeats by it.
@@ -27,16 +27,25 @@ pub struct Message {
     pub priority: u8,
     /// Seconds since 1970 when it was made.
     pub timestamp: Option<u64>,
+    /// Whether it must reach a queue. News and answers need not: nobody may be there to hear them.
+    pub mandatory: bool,
     /// The bytes. Shared, because they stay here until the broker has confirmed them.
     pub body: Arc<[u8]>,
 }
 
 impl Message {
     /// A JSON document.
-    pub fn json(exchange: &'static str, key: String, id: String, body: Vec<u8>) -> Self {
+    pub fn json(exchange: &Arc<str>, key: String, id: String, body: Vec<u8>) -> Self {
         let headers = FieldTable::default();
-        let body = body.into();
-        Self { exchange, key, id, headers, content_type: "application/json", priority: 0, timestamp: None, body }
+        let (exchange, body) = (Arc::clone(exchange), body.into());
+        let content_type = "application/json";
+        Self { exchange, key, id, headers, content_type, priority: 0, timestamp: None, mandatory: true, body }
+    }
+
+    /// The same, for whoever is there: where no queue takes it, it is gone.
+    #[must_use]
+    pub fn for_whoever_is_there(self) -> Self {
+        Self { mandatory: false, ..self }
     }
 
     /// Adds a header; a long text is cut.

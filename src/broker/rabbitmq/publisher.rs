@@ -5,6 +5,7 @@ use super::{
     fault::answered,
     link::{Link, LinkState},
     message::Message,
+    names::Names,
     topology::{self, Topology, short},
 };
 use crate::broker::BrokerError;
@@ -64,10 +65,10 @@ enum End {
 
 impl Publisher {
     /// Starts to connect. Until there is a connection, publishing waits.
-    pub fn start(address: Address, name: String, topology: Topology) -> Self {
+    pub fn start(address: Address, name: String, topology: Topology, names: Names) -> Self {
         let (send, requests) = mpsc::channel(WINDOW);
         let (tell, state) = watch::channel(LinkState::Lost("not connected yet".into()));
-        let task = Task { address, name, topology, requests, tell, unsent: VecDeque::new() };
+        let task = Task { address, name, topology, names, requests, tell, unsent: VecDeque::new() };
         tokio::spawn(task.run());
         Self { send, state }
     }
@@ -117,6 +118,7 @@ struct Task {
     address: Address,
     name: String,
     topology: Topology,
+    names: Names,
     requests: mpsc::Receiver<Outgoing>,
     tell: watch::Sender<LinkState>,
     /// Handed over, and not with the broker on the present channel.
@@ -160,7 +162,7 @@ impl Task {
 
     async fn connect(&self) -> Result<Link, BrokerError> {
         let link = Link::open(&self.address, &self.name).await?;
-        self.topology.prepare(&link).await?;
+        self.topology.prepare(&link, &self.names).await?;
         Ok(link)
     }
 
@@ -181,7 +183,7 @@ impl Task {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(BACKOFF.1);
                     // What was returned may be missing its queue.
-                    if let Err(error) = self.topology.prepare(link).await {
+                    if let Err(error) = self.topology.prepare(link, &self.names).await {
                         return match error {
                             BrokerError::Refused(_) => End::Refused(error),
                             error => End::Lost(error.to_string()),
@@ -308,12 +310,12 @@ async fn confirming(link: &Link) -> Result<Channel, BrokerError> {
 
 async fn send(channel: &Channel, outgoing: Outgoing) -> Result<Flying, (Outgoing, End)> {
     let message = &outgoing.message;
-    let names = short(message.exchange).and_then(|exchange| Ok((exchange, short(&message.key)?)));
+    let names = short(&message.exchange).and_then(|exchange| Ok((exchange, short(&message.key)?)));
     let (exchange, key) = match names {
         Ok(names) => names,
         Err(error) => return Err((outgoing, End::Refused(error))),
     };
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let options = BasicPublishOptions { mandatory: message.mandatory, ..Default::default() };
     let sending = channel.basic_publish(exchange, key, options, &message.body, message.properties());
     match tokio::time::timeout(STUCK, sending).await {
         Ok(Ok(confirm)) => Ok(Flying { outgoing, confirm, since: Instant::now() }),

@@ -1,10 +1,6 @@
 //! Exchanges and queues: what they are, and making them or making sure of them.
 
-use super::{
-    fault::answered,
-    link::Link,
-    names::{self, CONTROL, DEAD, DIRECT, JOBS, LEASE, ORDERS, POISON, RECEIPTS, UNROUTED},
-};
+use super::{fault::answered, link::Link, names::Names};
 use crate::{broker::BrokerError, job::LaneName};
 use lapin::{
     Channel, ExchangeKind,
@@ -55,12 +51,12 @@ pub(super) fn quorum() -> FieldTable {
     table([("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(OTHER_DELIVERIES))])
 }
 
-fn lane_arguments() -> FieldTable {
+fn lane_arguments(names: &Names) -> FieldTable {
     table([
         ("x-queue-type", text("quorum")),
         ("x-single-active-consumer", AMQPValue::Boolean(true)),
         ("x-delivery-limit", AMQPValue::LongInt(LANE_DELIVERIES)),
-        ("x-dead-letter-exchange", text(POISON)),
+        ("x-dead-letter-exchange", text(names.poison())),
         ("x-dead-letter-strategy", text("at-least-once")),
         ("x-overflow", text("reject-publish")),
     ])
@@ -68,25 +64,25 @@ fn lane_arguments() -> FieldTable {
 
 impl Topology {
     /// Everything that does not depend on a lane.
-    pub async fn prepare(self, link: &Link) -> Result<(), BrokerError> {
+    pub async fn prepare(self, link: &Link, names: &Names) -> Result<(), BrokerError> {
         let channel = link.channel().await?;
-        let unrouted = || table([("alternate-exchange", text(UNROUTED))]);
+        let unrouted = || table([("alternate-exchange", text(names.unrouted()))]);
         let exchanges = [
-            (UNROUTED, ExchangeKind::Fanout, FieldTable::default()),
-            (JOBS, ExchangeKind::Direct, unrouted()),
-            (POISON, ExchangeKind::Fanout, FieldTable::default()),
+            (names.unrouted(), ExchangeKind::Fanout, FieldTable::default()),
+            (names.jobs(), ExchangeKind::Direct, unrouted()),
+            (names.poison(), ExchangeKind::Fanout, FieldTable::default()),
             // A dead letter or a receipt whose queue somebody has deleted is caught too: nothing is ever unroutable.
-            (DEAD, ExchangeKind::Topic, unrouted()),
-            (RECEIPTS, ExchangeKind::Topic, unrouted()),
-            (CONTROL, ExchangeKind::Fanout, FieldTable::default()),
-            (DIRECT, ExchangeKind::Direct, FieldTable::default()),
+            (names.dead(), ExchangeKind::Topic, unrouted()),
+            (names.receipts(), ExchangeKind::Topic, unrouted()),
+            (names.control(), ExchangeKind::Fanout, FieldTable::default()),
+            (names.direct(), ExchangeKind::Direct, FieldTable::default()),
         ];
         for (name, kind, arguments) in exchanges {
             let options = match self {
                 Self::Declare => ExchangeDeclareOptions { durable: true, ..Default::default() },
                 Self::Assert => ExchangeDeclareOptions { passive: true, ..Default::default() },
             };
-            let asked = channel.exchange_declare(name.into(), kind, options, arguments);
+            let asked = channel.exchange_declare(short(name)?, kind, options, arguments);
             answered(&format!("declaring exchange {name}"), asked).await?;
         }
         let mut single = quorum();
@@ -98,14 +94,15 @@ impl Topology {
         one.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
         one.insert("x-overflow".into(), text("drop-head"));
         let queues = [
-            (UNROUTED, single, Some((UNROUTED, ""))),
-            (POISON, quorum(), Some((POISON, ""))),
-            (DEAD, quorum(), Some((DEAD, "#"))),
-            (RECEIPTS, receipts, Some((RECEIPTS, "#"))),
-            (ORDERS, quorum(), Some((DIRECT, ORDERS))),
-            (LEASE, one, Some((DIRECT, LEASE))),
+            (names.unrouted(), single, Some((names.unrouted(), ""))),
+            (names.poison(), quorum(), Some((names.poison(), ""))),
+            (names.dead(), quorum(), Some((names.dead(), "#"))),
+            (names.receipts(), receipts, Some((names.receipts(), "#"))),
+            (names.orders(), quorum(), Some((names.direct(), &**names.orders()))),
+            (names.lease(), one, Some((names.direct(), &**names.lease()))),
         ];
         for (name, arguments, binding) in queues {
+            let binding = binding.map(|(exchange, key)| (&**exchange, key));
             self.queue(&channel, name, arguments, binding).await?;
         }
         close(&channel).await;
@@ -113,8 +110,9 @@ impl Topology {
     }
 
     /// The queue of a lane.
-    pub async fn lane(self, channel: &Channel, lane: &LaneName) -> Result<(), BrokerError> {
-        self.queue(channel, &names::lane_queue(lane), lane_arguments(), Some((JOBS, lane.as_str()))).await
+    pub async fn lane(self, channel: &Channel, names: &Names, lane: &LaneName) -> Result<(), BrokerError> {
+        let binding = Some((&**names.jobs(), lane.as_str()));
+        self.queue(channel, &names.lane_queue(lane), lane_arguments(names), binding).await
     }
 
     async fn queue(

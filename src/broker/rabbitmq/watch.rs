@@ -3,7 +3,7 @@
 use super::{
     fault::{self, answered, told},
     link::Link,
-    names,
+    names::{Names, job_binding},
     topology::{self, short},
 };
 use crate::{broker::BrokerError, job::JobId};
@@ -104,14 +104,14 @@ pub async fn browse(link: &Link, queue: &str, mut see: impl FnMut(Read)) -> Resu
 }
 
 /// A queue that goes with the connection and gets every receipt of a job from now on.
-pub async fn bind_job(link: &Link, job: &JobId, name: &str) -> Result<String, BrokerError> {
-    let queue = names::temporary(name);
+pub async fn bind_job(link: &Link, names: &Names, job: &JobId, name: &str) -> Result<String, BrokerError> {
+    let queue = names.temporary(name);
     let channel = link.channel().await?;
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
     let what = format!("declaring queue {queue}");
     answered(&what, channel.queue_declare(short(&queue)?, QueueDeclareOptions::exclusive(), arguments)).await?;
-    let (exchange, key) = (short(names::RECEIPTS)?, short(&names::job_binding(job))?);
+    let (exchange, key) = (short(names.receipts())?, short(&job_binding(job))?);
     let bound = channel.queue_bind(short(&queue)?, exchange, key, QueueBindOptions::default(), FieldTable::default());
     answered(&format!("binding queue {queue}"), bound).await?;
     topology::close(&channel).await;

@@ -9,7 +9,7 @@ use crate::{
         BrokerError, RawDeadLetter,
         rabbitmq::{
             Batch, Link, LinkState, Message, Publisher,
-            batch::{self, Note, Sent},
+            batch::{Note, Sent},
         },
     },
     cli::{
@@ -227,7 +227,7 @@ impl Packing {
                 // A job that was parsed can be written.
                 let body = || serde_json::to_vec(&job).unwrap_or_default();
                 (self.sent.jobs > self.already.jobs)
-                    .then(|| Parcel { message: batch::job(&job, body(), self.trace.as_deref()), sent: self.sent })
+                    .then(|| Parcel { message: self.batch.job(&job, body(), self.trace.as_deref()), sent: self.sent })
             }
             Piece::Bad(id, bad) => {
                 self.sent.bad += 1;

@@ -1,7 +1,7 @@
 //! What the parser promises: every mistake is told, no value is, and what was written is read back.
 
 use super::*;
-use crate::job::Problem;
+use crate::job::{Problem, stable_id};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -39,9 +39,9 @@ fn many_mistakes_are_told_at_once_and_no_value_is_shown() {
     );
     assert!(!text.contains("SECRET"));
     assert_snapshot!(text, @r#"
+    version: this build reads version 1, this message is of version 2
     lnae: unknown field; did you mean lane?
     tags: unknown field; did you mean set?
-    version: this build reads version 1
     id: an id has 1 to 128 visible ASCII characters and no spaces
     lane: is missing
     resources[2].id: the id holds a space
@@ -86,14 +86,24 @@ fn a_default_fills_a_gap_and_never_overrules_the_message() {
     let (lane, id) = (LaneName::new("only").unwrap(), JobId::new("made").unwrap());
     let set = [("env".into(), "default".into()), ("cc".into(), "42".into()), ("temp".into(), "x".into())].into();
     let unset = [Arc::from("old"), Arc::from("owner")].into();
-    let defaults =
-        Defaults { lane: Some(&lane), id: Some(&id), source: Some("cli"), set: Some(&set), unset: Some(&unset) };
+    let published = Some("2026-01-31T12:00:00Z".parse().unwrap());
+    let defaults = Defaults {
+        lane: Some(&lane),
+        id: Some(&id),
+        source: Some("cli"),
+        set: Some(&set),
+        unset: Some(&unset),
+        created_at: published,
+    };
     let filled = job(br#"{"resources":["a"]}"#, &defaults).unwrap();
+    assert_eq!(filled.extras.created_at, published);
     assert_eq!((filled.lane, filled.id, filled.extras.source.as_deref()), (lane.clone(), id.clone(), Some("cli")));
     assert_eq!(filled.set, set);
 
-    let text = br#"{"id":"j","lane":"l","resources":["a"],"set":{"env":"prod","owner":"me"},"unset":["temp"]}"#;
+    let text = br#"{"id":"j","lane":"l","resources":["a"],"set":{"env":"prod","owner":"me"},"unset":["temp"],
+        "created_at":"2025-12-24T18:00:00Z"}"#;
     let own = job(text, &defaults).unwrap();
+    assert_eq!(own.extras.created_at, Some("2025-12-24T18:00:00Z".parse().unwrap()));
     assert_eq!((own.id.as_str(), own.lane.as_str()), ("j", "l"));
     assert_eq!(&*own.set["env"], "prod");
     assert_eq!(own.set.keys().map(|k| &**k).collect::<Vec<_>>(), ["cc", "env", "owner"]);
@@ -123,10 +133,21 @@ fn the_same_resource_twice_is_found_among_a_hundred_thousand() {
 }
 
 #[test]
+fn the_trace_of_a_message_is_no_part_of_its_json_nor_of_its_documents_ids() {
+    let plain = read(r#"{"id":"j","lane":"l","set":{"k":"v"},"resources":["a"]}"#).unwrap();
+    let mut traced = plain.clone();
+    traced.extras.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+    assert_eq!(serde_json::to_vec(&traced).unwrap(), serde_json::to_vec(&plain).unwrap());
+    assert_eq!(stable_id(&traced, "receipt"), stable_id(&plain, "receipt"));
+    let smuggled = r#"{"id":"j","lane":"l","set":{"k":"v"},"resources":["a"],"trace":"00-1"}"#;
+    assert!(complaints(smuggled).contains("trace"), "a trace in the body is an unknown field");
+}
+
+#[test]
 fn ext_is_carried_whatever_it_holds() {
     let job =
         read(r#"{"id":"j","lane":"l","set":{"k":"v"},"resources":["a"],"ext":{"a":{"a":[1,null,2.5]}}}"#).unwrap();
-    assert_eq!(serde_json::Value::Object(job.extras.ext.unwrap()), serde_json::json!({"a":{"a":[1,null,2.5]}}));
+    assert_eq!(serde_json::Value::Object(*job.extras.ext.unwrap()), serde_json::json!({"a":{"a":[1,null,2.5]}}));
 }
 
 fn text(most: usize) -> impl Strategy<Value = String> {
@@ -159,7 +180,8 @@ prop_compose! {
             not_found_until: time(1),
             priority: if event { Priority::Event } else { Priority::Bulk },
             replay: replay.map(|(of, count)| Replay { of, count }),
-            ext: ext.map(|ext| ext.into_iter().map(|(k, v)| (k, v.into())).collect()),
+            ext: ext.map(|ext| Box::new(ext.into_iter().map(|(k, v)| (k, v.into())).collect())),
+            trace: None,
         }
     }
 }

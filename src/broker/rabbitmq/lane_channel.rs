@@ -1,0 +1,228 @@
+//! The channel of one lane and the consumer on it, which end together and in the right order.
+
+use super::{
+    fault::{PATIENCE, answered},
+    held::Acks,
+    topology::short,
+};
+use crate::broker::BrokerError;
+use futures_core::Stream as _;
+use lapin::{
+    Channel, Consumer,
+    message::Delivery as Arrived,
+    options::{
+        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+        QueueDeclareOptions,
+    },
+    types::{AMQPValue, FieldTable},
+};
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Deliveries taken at a time, before anything else has its turn.
+const AT_A_TIME: usize = 256;
+
+/// Acks that may be on their way without an answer. The broker hands 32 of them to a queue and keeps more in the channel
+/// until those are done; they end with the channel.
+const UNHEARD: usize = 16;
+/// An ack is taken within this time, or the broker is in trouble that costs us the channel anyway.
+const SURELY: Duration = Duration::from_secs(1);
+
+/// A consumer on a channel of its own: acks are per channel.
+pub(super) struct LaneChannel {
+    channel: Channel,
+    consumer: Consumer,
+    queue: String,
+    worker: String,
+    prefetch: u16,
+    priority: i32,
+    /// Acks that were written and may not have been taken.
+    unheard: usize,
+    /// When the last one was written.
+    acked: Instant,
+}
+
+impl LaneChannel {
+    /// Subscribes to the queue of a lane. Among workers that wait, RabbitMQ 4 lets in the highest `weight`, RabbitMQ 3 the
+    /// one that has been waiting longest.
+    pub(super) async fn open(
+        channel: Channel,
+        queue: String,
+        worker: &str,
+        prefetch: u16,
+        weight: i32,
+    ) -> Result<Self, BrokerError> {
+        let what = format!("consuming from {queue}");
+        // Never for the whole channel: a quorum queue closes the connection for it.
+        let qos = channel.basic_qos(prefetch, BasicQosOptions { global: false });
+        answered(&what, qos).await?;
+        let options = BasicConsumeOptions::default();
+        let consume = channel.basic_consume(short(&queue)?, short(worker)?, options, priority(weight));
+        let consumer = answered(&what, consume).await?;
+        let (worker, acked) = (worker.to_owned(), Instant::now());
+        Ok(Self { channel, consumer, queue, worker, prefetch, priority: weight, unheard: 0, acked })
+    }
+
+    /// The channel, to ask whether it is alive.
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Waits for deliveries and appends what is there. Dropping the future loses nothing.
+    ///
+    /// An error means that all of them are worth nothing any more. The library goes on yielding what it has when a
+    /// connection is long gone, so each one is asked whether it still means anything.
+    pub(super) async fn arrivals(&mut self, into: &mut Vec<Arrived>) -> Result<(), String> {
+        poll_fn(|cx| self.poll_arrivals(cx, into)).await
+    }
+
+    /// Appends what is there already.
+    pub(super) fn arrived(&mut self, into: &mut Vec<Arrived>) -> Result<(), String> {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(taken) = self.poll_arrivals(&mut cx, into) {
+            taken?;
+        }
+        Ok(())
+    }
+
+    fn poll_arrivals(&mut self, cx: &mut Context<'_>, into: &mut Vec<Arrived>) -> Poll<Result<(), String>> {
+        let before = into.len();
+        while into.len() < before + AT_A_TIME {
+            match Pin::new(&mut self.consumer).poll_next(cx) {
+                Poll::Ready(Some(Ok(one))) if one.acker.usable() => into.push(one),
+                Poll::Ready(Some(Ok(_))) => return Poll::Ready(Err("the channel was closed".into())),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.to_string())),
+                // The queue was deleted, or the broker ended the consumer (RabbitMQ 4.3, when an ack is overdue).
+                Poll::Ready(None) => return Poll::Ready(Err("the broker ended the consumer".into())),
+                Poll::Pending if into.len() == before => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Acks; an error means that the broker may have heard of none, of some, or of all of them.
+    pub(super) async fn ack(&mut self, acks: &Acks) -> Result<(), String> {
+        let first = acks.up_to.iter().map(|tag| (*tag, true));
+        let rest = acks.singles.iter().map(|tag| (*tag, false));
+        let written = first.chain(rest).map(|(tag, multiple)| {
+            let channel = self.channel.clone();
+            async move { channel.basic_ack(tag, BasicAckOptions { multiple }).await }
+        });
+        self.written("acking", written).await?;
+        if self.acked.elapsed() > SURELY {
+            self.unheard = 0;
+        }
+        self.acked = Instant::now();
+        self.unheard += acks.singles.len() + usize::from(acks.up_to.is_some());
+        if self.unheard > UNHEARD { self.heard().await } else { Ok(()) }
+    }
+
+    /// Waits until the queue has taken every ack.
+    ///
+    /// The protocol has no answer to an ack, and asking for something else says nothing: the queue answers before it has
+    /// done what it was told. But a consumer that comes, and one that goes, are told to it in turn with the acks, and
+    /// answered when done. This one waits behind ours for a moment and is never handed anything.
+    async fn heard(&mut self) -> Result<(), String> {
+        let what = "waiting for acks to be taken";
+        let tag = short(&format!("{}.heard", self.worker)).map_err(|error| error.to_string())?;
+        let queue = short(&self.queue).map_err(|error| error.to_string())?;
+        let options = BasicConsumeOptions::default();
+        let consume = self.channel.basic_consume(queue, tag.clone(), options, priority(self.priority));
+        let second = answered(what, consume).await.map_err(|error| error.to_string())?;
+        let cancel = self.channel.basic_cancel(tag, BasicCancelOptions::default());
+        answered(what, cancel).await.map_err(|error| error.to_string())?;
+        drop(second);
+        self.unheard = 0;
+        Ok(())
+    }
+
+    /// Gives messages back one by one, in this order.
+    pub(super) async fn requeue(&self, tags: &[u64]) -> Result<(), String> {
+        let written = tags.iter().map(|tag| {
+            let (channel, tag) = (self.channel.clone(), *tag);
+            async move { channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await }
+        });
+        self.written("giving back", written).await
+    }
+
+    /// Starts all of these in order and waits for them together: each waits for the socket.
+    async fn written<F>(&self, what: &str, words: impl Iterator<Item = F>) -> Result<(), String>
+    where
+        F: Future<Output = lapin::Result<()>> + Send,
+    {
+        let mut open: Vec<Pin<Box<F>>> = words.map(Box::pin).collect();
+        let mut failed = None;
+        let all = poll_fn(|cx| {
+            open.retain_mut(|word| match word.as_mut().poll(cx) {
+                Poll::Ready(outcome) => {
+                    failed = failed.take().or(outcome.err());
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if open.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        match tokio::time::timeout(PATIENCE, all).await {
+            Ok(()) => failed.map_or(Ok(()), |error| Err(format!("{what}: {error}"))),
+            Err(_) => Err(format!("{what}: nothing could be written in {PATIENCE:?}")),
+        }
+    }
+
+    /// Messages that wait in the queue and are with nobody.
+    pub(super) async fn ready(&self) -> Result<u32, String> {
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        let queue = short(&self.queue).map_err(|error| error.to_string())?;
+        let asked = self.channel.queue_declare(queue, passive, FieldTable::default());
+        let answer = answered("asking for the length of the queue", asked).await;
+        answer.map(|queue| queue.message_count()).map_err(|error| error.to_string())
+    }
+
+    /// Takes up everything that the broker has handed out by now.
+    pub(super) async fn caught_up(&mut self, into: &mut Vec<Arrived>) -> Result<(), String> {
+        // What the queue had sent before the first answer, the channel has written before the second. (The prefetch is
+        // that of consumers to come; there will be none.)
+        self.ready().await?;
+        let qos = self.channel.basic_qos(self.prefetch, BasicQosOptions { global: false });
+        answered("asking for the prefetch", qos).await.map_err(|error| error.to_string())?;
+        self.arrived(into)
+    }
+
+    /// Ends it: what is not acked goes back to the head of its queue, in order, before this returns. False when the
+    /// broker did not answer.
+    pub(super) async fn close(&mut self) -> bool {
+        if !self.channel.status().connected() {
+            return true;
+        }
+        if self.unheard > 0
+            && self.acked.elapsed() < SURELY
+            && self.heard().await.is_err()
+            && self.channel.status().connected()
+        {
+            return false;
+        }
+        tokio::time::timeout(PATIENCE, self.channel.close(200, "bye".into())).await.is_ok()
+    }
+}
+
+fn priority(weight: i32) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-priority".into(), AMQPValue::LongInt(weight));
+    arguments
+}
+
+impl Drop for LaneChannel {
+    fn drop(&mut self) {
+        // A consumer that goes first is cancelled, and then the next worker starts with messages that come later than
+        // ours. Asking to close is enough to keep that from happening; the answer comes to nobody.
+        if self.channel.status().connected() {
+            let closing = pin!(self.channel.close(200, "bye".into()));
+            let _ = closing.poll(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `tagmill worker`: works for a fleet until it is told to stop.
+
+use super::{exit, fleet, notify::Notify};
+use crate::{
+    broker::rabbitmq::{Settings, Window},
+    config::{self, Config, LaneConfig},
+    job::LaneName,
+    telemetry,
+    worker::{self, Member, Service, Waits, Worker},
+};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, Interval, MissedTickBehavior},
+};
+
+/// Longest name of a worker: it is part of the name of a queue.
+const LONGEST_NAME: usize = 100;
+
+/// Work for a fleet: take jobs from the broker and tag, until told to stop.
+///
+/// SIGTERM or Ctrl-C: no new calls, those on their way are waited for, what is final is settled, the rest stays with the
+/// broker. A second one leaves at once. Neither loses anything.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The config file
+    #[arg(short, long, env = "TAGMILL_CONFIG", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// Serve this lane only (may be given several times); without it all lanes of the config
+    #[arg(long = "lane", value_name = "LANE", value_parser = LaneName::new)]
+    lanes: Vec<LaneName>,
+    /// Name of this worker, unique in the fleet; the machine's name and the process number where left out. A name that
+    /// stays the same over restarts keeps its lanes on RabbitMQ 4
+    #[arg(long, value_name = "NAME", env = "TAGMILL_WORKER")]
+    name: Option<String>,
+    /// How long to wait for calls on their way when told to stop
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = config::duration)]
+    drain: Duration,
+    /// How the log on stderr is written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum LogFormat {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+impl Args {
+    /// How it wants its log.
+    pub fn log_format(&self) -> telemetry::Format {
+        match self.log_format {
+            LogFormat::Human => telemetry::Format::Human,
+            LogFormat::Json => telemetry::Format::Json,
+        }
+    }
+}
+
+/// Serves lanes until it is told to stop.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(error) => return Ok(exit::because(exit::CONFIG, error)),
+    };
+    let path = args.config.display();
+    for text in config.not_yet() {
+        tracing::warn!("{path}: {text}");
+    }
+    let lanes = match chosen(&config, &args.lanes) {
+        Ok(lanes) => lanes,
+        Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
+    };
+    // From here on a signal is answered.
+    let signals = Signals::listen()?;
+    let settings = match settings(&args, &config, &lanes) {
+        Ok(settings) => settings,
+        Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
+    };
+    let name = settings.worker.clone();
+    let member = Member::join(settings, lanes.iter().map(|lane| lane.name.clone()).collect());
+    let service = match Worker::serve(member.broker(), &lanes, member.publishing(), &Waits::default()) {
+        Ok(service) => service,
+        Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
+    };
+    tracing::info!(%name, lanes = lanes.len(), version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "working");
+    Ok(ExitCode::from(until_stopped(service, member, signals, args.drain).await))
+}
+
+/// The lanes to serve.
+fn chosen(config: &Config, names: &[LaneName]) -> Result<Vec<LaneConfig>, String> {
+    let unknown = names.iter().find(|name| config.lanes.iter().all(|lane| lane.name != **name));
+    if let Some(name) = unknown {
+        let known: Vec<&str> = config.lanes.iter().map(|lane| lane.name.as_str()).collect();
+        return Err(format!("there is no lane {name}; there are {}", known.join(", ")));
+    }
+    let wanted = |lane: &&LaneConfig| names.is_empty() || names.contains(&lane.name);
+    Ok(config.lanes.iter().filter(wanted).cloned().collect())
+}
+
+/// What the worker joins its fleet with.
+fn settings(args: &Args, config: &Config, lanes: &[LaneConfig]) -> Result<Settings, String> {
+    let place = fleet::place(config).map_err(|error| error.to_string())?;
+    fits(lanes, Duration::from_secs(place.address.heartbeat().into()))?;
+    let window = fleet::broker(config).map_err(|error| error.to_string())?.window;
+    let messages = u16::try_from(window.messages).unwrap_or(u16::MAX);
+    let name = args.name.clone().unwrap_or_else(|| format!("{}-{}", worker::host(), std::process::id()));
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("--name: a worker's name has 1 to {LONGEST_NAME} visible ASCII characters"));
+    }
+    Ok(Settings {
+        names: place.names,
+        topology: place.topology,
+        window: Window { messages, bytes: u64::from(window.megabytes) * 1_000_000 },
+        rates: lanes.iter().map(|lane| (lane.name.clone(), lane.rate.per_second)).collect(),
+        ..Settings::new(place.address, &name)
+    })
+}
+
+/// A worker that is cut off learns so after one heartbeat: a call must not last longer. The URL may ask for a short one.
+fn fits(lanes: &[LaneConfig], heartbeat: Duration) -> Result<(), String> {
+    match lanes.iter().find(|lane| lane.timeout >= heartbeat) {
+        None => Ok(()),
+        Some(lane) => Err(format!(
+            "lane {}: timeout ({:?}) must be below the heartbeat in broker.url ({heartbeat:?})",
+            lane.name, lane.timeout
+        )),
+    }
+}
+
+/// Ctrl-C and SIGTERM.
+struct Signals(Signal, Signal);
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
+    }
+}
+
+/// Waits for a signal, then ends in good order, or at once. Returns the exit code.
+async fn until_stopped(mut service: Service, mut member: Member, mut signals: Signals, drain: Duration) -> u8 {
+    let notify = Notify::from_environment();
+    let mut readiness = service.readiness();
+    let mut is_told = false;
+    let mut look = every(Duration::from_secs(1));
+    let mut alive = every(notify.alive_every().unwrap_or(Duration::from_hours(1)));
+    loop {
+        tokio::select! {
+            () = signals.next() => break,
+            Ok(()) = readiness.changed() => notify.status(&readiness.borrow_and_update().to_string()),
+            _ = look.tick(), if !is_told => {}
+            _ = alive.tick() => notify.alive(),
+            () = member.answer(&service) => {}
+        }
+        // One lane that the broker refuses must not keep systemd from seeing the others at work.
+        if !is_told && service.is_up() {
+            is_told = true;
+            notify.ready();
+        }
+    }
+    notify.stopping();
+    tracing::info!(within = ?drain, "stopping: no new calls, those on their way are waited for (again to leave at once)");
+    service.drain();
+    let deadline = Instant::now() + drain;
+    loop {
+        tokio::select! {
+            () = service.ended() => {
+                member.leave().await;
+                tracing::info!("stopped: what is final is settled, the rest stays with the broker");
+                return 0;
+            }
+            () = signals.next() => {
+                tracing::warn!("left at once; nothing is lost: what is not settled goes back to the broker");
+                return exit::INTERRUPTED;
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                let lanes: Vec<String> = service.unfinished().iter().map(ToString::to_string).collect();
+                let lanes = lanes.join(", ");
+                tracing::warn!(
+                    %lanes, "left before all was settled, because the time to stop is over; nothing is lost: what is not \
+                     settled goes back to the broker"
+                );
+                return 0;
+            }
+            _ = alive.tick() => notify.alive(),
+        }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period.max(Duration::from_millis(1)));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}

@@ -1,0 +1,41 @@
+//! A lane's view in the words of a worker's answer to "how is it?".
+
+use super::{LaneView, Stand};
+use crate::broker::rabbitmq::control::{LaneCounts, LaneReport, LaneState};
+use jiff::Timestamp;
+
+impl LaneView {
+    /// What a worker says of the lane; nothing where it is not open.
+    pub fn report(&self, now: Timestamp) -> Option<LaneReport> {
+        let state = match &self.stand {
+            Stand::Draining => LaneState::Draining,
+            Stand::Open if self.active => LaneState::Active,
+            Stand::Open => LaneState::Waiting,
+            Stand::Opening | Stand::Away(_) | Stand::Refused(_) | Stand::Closed => return None,
+        };
+        let (status, counts) = (&self.status, self.status.counts);
+        Some(LaneReport {
+            name: self.name.clone(),
+            state,
+            held: status.jobs as u64,
+            pending: status.pending as u64,
+            waiting: status.waiting as u64,
+            in_flight: status.in_flight as u64,
+            // A clock elsewhere may be ahead of ours.
+            oldest_seconds: self.oldest.map(|at| now.duration_since(at).as_secs().max(0).unsigned_abs()),
+            rate: status.rate,
+            ceiling: status.ceiling,
+            paused: status.paused.clone(),
+            outage: status.outage,
+            full: self.full,
+            counts: LaneCounts {
+                tagged: counts.tagged,
+                unchanged: counts.unchanged,
+                dead: counts.dead,
+                calls: counts.calls,
+                throttled: counts.throttled,
+                retries: counts.retries,
+            },
+        })
+    }
+}

@@ -1,0 +1,13 @@
+//! What a fleet shares besides its queues, and the operator's commands on it, against a real RabbitMQ.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
+
+mod control;
+mod lock;
+mod orders;
+mod support;

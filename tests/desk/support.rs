@@ -1,0 +1,189 @@
+//! A broker to ourselves: the names are fixed, so tests take turns, and leave nothing behind.
+
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties,
+    options::{BasicPublishOptions, QueueDeleteOptions},
+};
+use std::{
+    fs::File,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tagmill::{
+    broker::{
+        BrokerError, Orders,
+        rabbitmq::{
+            Address, Gauge, Link, Publisher, Tls, Topology,
+            control::{self, Asker, LaneReport, Question, WorkerReport},
+            names,
+        },
+    },
+    job::LaneName,
+    worker::clock,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+/// Far beyond what anything here takes.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Lanes that tests may declare.
+const LANES: [&str; 4] = ["desk-a", "desk-b", "desk-c", "desk-d"];
+
+pub fn lane(name: &str) -> LaneName {
+    LaneName::new(name).unwrap()
+}
+
+pub fn url() -> String {
+    std::env::var("TAGMILL_TEST_AMQP").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".into())
+}
+
+pub fn address() -> Address {
+    Address::parse(&url(), Tls::default()).unwrap()
+}
+
+/// Our turn: no other test of ours runs, in this process or another.
+pub struct Turn {
+    _file: File,
+}
+
+/// Runs a test on a clean broker and cleans up behind it.
+pub fn on_a_clean_broker<T: Future<Output = ()>>(test: impl FnOnce() -> T) {
+    let file = File::create(std::env::temp_dir().join("tagmill-test-desk.lock")).unwrap();
+    file.lock().unwrap();
+    let _turn = Turn { _file: file };
+    tagmill::telemetry::init(0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        clean().await;
+        Topology::Declare.prepare(&link().await).await.unwrap();
+        tokio::time::timeout(PATIENCE * 2, test()).await.expect("the test never ended");
+        clean().await;
+    });
+}
+
+async fn clean() {
+    let connection = Connection::connect(&url(), ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let lanes = LANES.map(|name| names::lane_queue(&lane(name)));
+    let shared = [names::UNROUTED, names::POISON, names::DEAD, names::RECEIPTS, names::ORDERS, names::LEASE];
+    for queue in shared.map(str::to_owned).into_iter().chain(lanes) {
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
+    }
+    connection.close(200, "bye".into()).await.unwrap();
+}
+
+pub async fn link() -> Link {
+    Link::open(&address(), "desk test").await.unwrap()
+}
+
+pub fn publisher() -> Publisher {
+    Publisher::start(address(), "desk test".into(), Topology::Declare)
+}
+
+pub async fn ready(link: &Link, queue: &str) -> u64 {
+    Gauge::new(link).depth(queue).await.unwrap().unwrap_or_else(|| panic!("there is no queue {queue}")).ready
+}
+
+/// A channel for what the product has no words for.
+pub async fn raw_channel(link: &Link) -> Channel {
+    let channel = link.channel().await.unwrap();
+    channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await.unwrap();
+    channel
+}
+
+pub async fn put(channel: &Channel, exchange: &str, key: &str, properties: BasicProperties, body: &[u8]) {
+    let properties = properties.with_delivery_mode(2);
+    let options = BasicPublishOptions::default();
+    let confirm = channel.basic_publish(exchange.into(), key.into(), options, body, properties).await.unwrap();
+    assert!(confirm.await.unwrap().is_ack());
+}
+
+/// Polls until something is so.
+pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let end = clock::monotonic() + PATIENCE;
+    while !so().await {
+        assert!(clock::monotonic() < end, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// As much of a worker as the others see: an ear, and answers.
+pub struct Worker {
+    link: Link,
+    orders: watch::Receiver<Arc<Orders>>,
+    asked: Arc<AtomicU64>,
+    ear: JoinHandle<Result<(), BrokerError>>,
+}
+
+impl Worker {
+    pub async fn start(name: &str, lanes: Vec<LaneReport>) -> Self {
+        Self::that(name, move |_| lanes.clone()).await
+    }
+
+    /// A worker whose lanes depend on the orders.
+    pub async fn that(name: &str, lanes: impl Fn(&Orders) -> Vec<LaneReport> + Send + 'static) -> Self {
+        let (link, publisher) = (link().await, publisher());
+        let (tell, orders) = watch::channel(Arc::new(Orders::default()));
+        let (ask, mut questions) = mpsc::channel::<Question>(8);
+        let (asked, known, worker) = (Arc::new(AtomicU64::new(0)), orders.clone(), name.to_owned());
+        let counter = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Some(question) = questions.recv().await {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let orders = Arc::clone(&known.borrow());
+                let report = WorkerReport {
+                    worker: worker.clone(),
+                    host: "host-1".into(),
+                    pid: 42,
+                    version: "0.1.0".into(),
+                    orders: orders.revision,
+                    lanes: lanes(&orders),
+                    ..WorkerReport::default()
+                };
+                publisher.publish(vec![question.answer(&report)]).await.unwrap();
+            }
+        });
+        let (ears, name, ours) = (link.clone(), name.to_owned(), name.to_owned());
+        let ear = tokio::spawn(async move { control::serve(&ears, &name, &tell, &ask).await });
+        let probe = link.clone();
+        let worker = Self { link, orders, asked, ear };
+        // It hears once its queue is bound; that shows in an answer to somebody.
+        let mut asker = Asker::new(&probe).await.unwrap().unwrap();
+        let end = clock::monotonic() + PATIENCE;
+        let is_ours = |reports: &[WorkerReport]| reports.iter().any(|report| report.worker == ours);
+        while !is_ours(&asker.status(Duration::from_millis(50), is_ours).await.unwrap()) {
+            assert!(clock::monotonic() < end, "the worker {ours} never answers");
+        }
+        asker.close().await;
+        worker.asked.store(0, Ordering::SeqCst);
+        worker
+    }
+
+    pub fn orders(&self) -> Arc<Orders> {
+        Arc::clone(&self.orders.borrow())
+    }
+
+    /// Waits until its orders are so.
+    pub async fn hears(&self, so: impl Fn(&Orders) -> bool) {
+        let mut orders = self.orders.clone();
+        let heard = orders.wait_for(|orders| so(orders));
+        tokio::time::timeout(PATIENCE, heard).await.expect("it never heard of it").unwrap();
+    }
+
+    /// Questions it has been asked.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    pub async fn loses_its_connection(self) {
+        self.link.close().await;
+        tokio::time::timeout(PATIENCE, self.ear).await.expect("it never ends").unwrap().unwrap();
+    }
+}

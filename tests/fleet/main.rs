@@ -1,0 +1,24 @@
+//! A fleet as a user runs it: RabbitMQ, workers as processes of their own, simulated clouds, and everything that fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
+
+#[path = "../cli/support.rs"]
+#[allow(dead_code, reason = "shared with the tests of the commands")]
+mod support;
+
+#[path = "../support/rabbit/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests of the nodes")]
+mod rabbit;
+
+mod amqp;
+mod fault_load;
+mod fault_messages;
+mod fault_operator;
+mod fault_order;
+mod fleet;
+mod truth;
