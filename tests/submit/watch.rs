@@ -2,12 +2,14 @@
 
 use crate::{fleet::Fleet, home::until, receipts::receipt, send::csv};
 use serde_json::Value;
+use std::{collections::HashSet, time::Duration};
 use tagmill::{
     broker::rabbitmq::{
         Batch,
         watch::{HELD, Tail},
     },
     job::{Extras, Job, Replay},
+    worker::clock,
 };
 
 fn numbers(ledger: &Value) -> [u64; 4] {
@@ -201,4 +203,27 @@ fn a_queue_that_is_read_over_several_channels_is_left_in_its_order() {
         assert!(read(held) == first, "held {held}");
     }
     assert!(read(HELD) == first);
+}
+
+#[test]
+fn waiting_for_the_next_message_can_be_given_up_at_any_moment_and_loses_none() {
+    let fleet = Fleet::new();
+    let (batch, jobs) = submitted(&fleet, "given-up");
+    let publisher = fleet.publisher();
+    fleet.publish(&publisher, jobs.iter().map(|job| receipt(job, 0, 1_800_000_000)));
+    let count = kept(&fleet, &batch) as usize;
+    fleet.runtime.block_on(async {
+        let mut tail = Tail::open(&fleet.link, Batch::new(&batch).queue(), 7).await.unwrap();
+        let mut found = Vec::new();
+        let end = clock::monotonic() + Duration::from_mins(1);
+        while found.len() < count {
+            assert!(clock::monotonic() < end, "{} of {count}", found.len());
+            if let Ok(read) = tokio::time::timeout(Duration::from_micros(200), tail.next()).await {
+                found.push(read.unwrap().body);
+            }
+        }
+        tail.close().await;
+        let distinct: HashSet<Vec<u8>> = found.into_iter().collect();
+        assert_eq!(distinct.len(), count);
+    });
 }

@@ -8,7 +8,7 @@ use crate::job::{Extras, Job, LaneName, Receipt, stable_id};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{DefaultHasher, Hash, Hasher as _},
 };
 
 /// Items of one lane, or of all.
@@ -39,25 +39,26 @@ pub struct Tally {
     sent: Sent,
     complete: Option<Sent>,
     /// By a hash of lane and id of 128 bits: a million ids would take more room than all the rest.
-    jobs: HashMap<u128, Counted>,
+    jobs: HashMap<[u64; 2], Counted>,
     lanes: BTreeMap<LaneName, Sums>,
     last: Option<Timestamp>,
 }
 
-/// One job's receipt, as far as it is needed to replace it.
+/// One job's receipt, as far as it is needed to replace it. There can be millions: 48 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Counted {
-    id: u128,
+    /// Hash of the receipt's id.
+    id: u64,
+    /// In milliseconds.
+    finished_at: i64,
+    numbers: Numbers,
     /// It speaks of the job itself and not of a replay of its dead items.
     own: bool,
-    finished_at: Timestamp,
-    numbers: Numbers,
 }
 
-/// As many as a job has items: it never has four thousand million.
+/// What a receipt adds. No job has four thousand million items.
 #[derive(Clone, Copy, Debug)]
 struct Numbers {
-    done: u32,
     tagged: u32,
     superseded: u32,
     unchanged: u32,
@@ -97,12 +98,13 @@ impl Tally {
     /// different ids the other one is of a replay, which belongs to somebody else's ledger.
     pub fn receipt(&mut self, receipt: &Receipt) {
         let new = Counted {
-            id: hash(&[&receipt.id]),
-            own: receipt.id == own_id(receipt),
-            finished_at: receipt.finished_at,
+            id: hash(&receipt.id),
+            finished_at: receipt.finished_at.as_millisecond(),
             numbers: Numbers::of(receipt),
+            own: receipt.id == own_id(receipt),
         };
-        match self.jobs.entry(hash(&[receipt.lane.as_str(), receipt.job.as_str()])) {
+        let name = (receipt.lane.as_str(), receipt.job.as_str());
+        match self.jobs.entry([hash((0, name)), hash((1, name))]) {
             Entry::Vacant(place) => drop(place.insert(new)),
             Entry::Occupied(mut place) => {
                 let old = *place.get();
@@ -170,7 +172,6 @@ impl Numbers {
     fn of(receipt: &Receipt) -> Self {
         let short = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
-            done: short(receipt.accepted),
             tagged: short(receipt.tagged),
             superseded: short(receipt.superseded),
             unchanged: short(receipt.unchanged),
@@ -184,7 +185,10 @@ impl Numbers {
 impl Sums {
     fn change(&mut self, job: &Numbers, by: fn(u64, u64) -> u64) {
         self.jobs = by(self.jobs, 1);
-        self.done = by(self.done, job.done.into());
+        // A receipt adds up, so this is what it accepted.
+        for done in [job.tagged, job.unchanged, job.dead] {
+            self.done = by(self.done, done.into());
+        }
         self.tagged = by(self.tagged, job.tagged.into());
         self.superseded = by(self.superseded, job.superseded.into());
         self.unchanged = by(self.unchanged, job.unchanged.into());
@@ -224,14 +228,10 @@ fn own_id(receipt: &Receipt) -> String {
     stable_id(&job, "receipt")
 }
 
-fn hash(texts: &[&str]) -> u128 {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        salt.hash(&mut hasher);
-        texts.hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    (half(0) << 64) | half(1)
+fn hash(what: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

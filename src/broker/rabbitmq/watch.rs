@@ -14,11 +14,13 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
+use tokio::task::{JoinError, JoinHandle};
 
-/// Messages that one channel may hold unacked: the most that the wire can say.
-pub const HELD: u16 = u16::MAX;
+/// Messages that one channel may hold unacked. They are sent at once, so they are memory here until they are looked at;
+/// the wire allows 65,535.
+pub const HELD: u16 = 20_000;
 /// A message that is known to be there comes within that time, or somebody else has it.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_secs(5);
 
 /// How a queue stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub struct Tail {
     held: u16,
     /// Each holds as much as it may, except the last one.
     open: Vec<Reader>,
+    /// The next one. A task of its own: given up half-way, it would hold messages that nobody looks at.
+    opening: Option<JoinHandle<Result<Reader, BrokerError>>>,
 }
 
 #[derive(Debug)]
@@ -114,34 +118,41 @@ pub async fn bind_job(link: &Link, names: &Names, job: &JobId, name: &str) -> Re
     Ok(queue)
 }
 
+impl Reader {
+    async fn open(link: Link, queue: ShortString, held: u16) -> Result<Self, BrokerError> {
+        let channel = link.channel().await?;
+        let what = format!("reading queue {queue}");
+        answered(&what, channel.basic_qos(held, BasicQosOptions::default())).await?;
+        let (tag, none) = (ShortString::default(), FieldTable::default());
+        let reading = channel.basic_consume(queue, tag, BasicConsumeOptions::default(), none);
+        let consumer = answered(&what, reading).await?;
+        Ok(Self { channel, consumer, read: 0 })
+    }
+}
+
 impl Tail {
     /// Starts at the head of the queue. One channel holds up to `held` messages ([`HELD`]); then there is another.
     pub async fn open(link: &Link, queue: &str, held: u16) -> Result<Self, BrokerError> {
-        let mut tail = Self { link: link.clone(), queue: short(queue)?, held, open: Vec::new() };
-        tail.further().await?;
-        Ok(tail)
+        let queue = short(queue)?;
+        let first = Reader::open(link.clone(), queue.clone(), held).await?;
+        Ok(Self { link: link.clone(), queue, held, open: vec![first], opening: None })
     }
 
-    /// One more channel, because the last one may hold no more.
-    async fn further(&mut self) -> Result<(), BrokerError> {
-        let channel = self.link.channel().await?;
-        let what = format!("reading queue {}", self.queue);
-        answered(&what, channel.basic_qos(self.held, BasicQosOptions::default())).await?;
-        let (tag, none) = (ShortString::default(), FieldTable::default());
-        let reading = channel.basic_consume(self.queue.clone(), tag, BasicConsumeOptions::default(), none);
-        let consumer = answered(&what, reading).await?;
-        self.open.push(Reader { channel, consumer, read: 0 });
-        Ok(())
-    }
-
-    /// The next message, waiting for it. After an error everything has gone back: close this and open another.
+    /// The next message, waiting for it; dropped while it waits, it loses nothing. After an error everything has gone
+    /// back: close this and open another.
     pub async fn next(&mut self) -> Result<Read, BrokerError> {
         if self.open.last().is_none_or(|last| last.read >= self.held) {
-            self.further().await?;
+            let (link, queue, held) = (self.link.clone(), self.queue.clone(), self.held);
+            let opening = self.opening.get_or_insert_with(|| tokio::spawn(Reader::open(link, queue, held)));
+            let opened = opening.await;
+            self.opening = None;
+            let failed = |error: JoinError| BrokerError::Unavailable(format!("reading a queue: {error}"));
+            self.open.push(opened.map_err(failed)??);
         }
         let lost = |why: String| BrokerError::Unavailable(format!("reading queue {}: {why}", self.queue));
         let (at, next) = poll_fn(|cx| {
-            for (at, reader) in self.open.iter_mut().enumerate() {
+            // The last one has the messages; from the others only their end can come.
+            for (at, reader) in self.open.iter_mut().enumerate().rev() {
                 if let Poll::Ready(next) = Pin::new(&mut reader.consumer).poll_next(cx) {
                     return Poll::Ready((at, next));
                 }
@@ -161,7 +172,12 @@ impl Tail {
     }
 
     /// Puts everything back, in order.
-    pub async fn close(self) {
+    pub async fn close(mut self) {
+        if let Some(opening) = self.opening.take()
+            && let Ok(Ok(last)) = opening.await
+        {
+            self.open.push(last);
+        }
         if self.open.len() > 1 {
             // What the first channel gives back must not go to the others, which would put it behind their own.
             for reader in &self.open {
