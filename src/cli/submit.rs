@@ -17,7 +17,8 @@ use crate::{
         BrokerError,
         rabbitmq::{
             Batch, Link, Publisher, Tally, Topology,
-            batch::{Begun, Note, Sent},
+            batch::{self, Begun, Note, Sent},
+            orders,
             watch::{browse, depth},
         },
     },
@@ -183,6 +184,11 @@ impl Submit<'_> {
         let (id, all) = (&self.batch.id, self.plan.all);
         let link = Link::open(&self.place.address, &format!("tagmill submit {id}")).await?;
         self.place.topology.prepare(&link, &self.place.names).await?;
+        if let Some(at) = batch::cancelled(&orders::read(&link).await?, id) {
+            return Err(bad_input(format!(
+                "batch {id} was cancelled at {at}: workers would bury every job of it; give these files another --batch"
+            )));
+        }
         self.declare_lanes(&link).await?;
         let Some(lock) = patiently(async || self.batch.lock_submit(&link).await).await? else {
             let why = format!("batch {id} is being submitted by another process; it has to end first");

@@ -96,8 +96,7 @@ async fn what(place: &Place, args: &Args) -> Result<What, Stop> {
     // Bound first: a receipt that comes while the older ones are looked at is in one of the two.
     let queue = bind_job(&link, names, &job, &format!("watch.{}", clock::nonce())).await?;
     let mut found = None;
-    let all =
-        browse(&link, names.receipts(), |read| found = receipt_of(&job, &read.body).or(found.take())).await?;
+    let all = browse(&link, names.receipts(), |read| found = receipt_of(&job, &read.body).or(found.take())).await?;
     if !all {
         eprintln!("another consumer of {} holds some receipts; they could not be looked at", names.receipts());
     }
