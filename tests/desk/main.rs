@@ -8,6 +8,7 @@
 )]
 
 mod control;
+mod dead;
 mod lock;
 mod orders;
 mod support;

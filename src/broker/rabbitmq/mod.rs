@@ -5,7 +5,9 @@
 
 pub mod address;
 pub mod control;
+pub mod dead;
 pub mod depth;
+pub mod flush;
 pub mod link;
 pub mod lock;
 pub mod message;
