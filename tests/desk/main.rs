@@ -12,3 +12,4 @@ mod dead;
 mod lock;
 mod orders;
 mod support;
+mod unrouted;

@@ -1,13 +1,16 @@
 //! Dead letters on the broker: looked at without being taken, sent again, thrown away.
 
 mod index;
+mod letter;
 mod reading;
 mod replay;
 mod seen;
 mod walk;
 
 pub use index::{Index, Picked};
+pub use letter::raw as raw_letter;
 pub use replay::{Replay, Sent};
+pub(super) use seen::{UNKNOWN_LANE, digest, unknown_lane};
 
 use super::link::Link;
 use crate::broker::{BrokerError, DeadCount, StoredDead};

@@ -15,6 +15,7 @@ pub mod names;
 pub mod orders;
 pub mod publisher;
 pub mod topology;
+pub mod unrouted;
 
 mod fault;
 
