@@ -1,6 +1,6 @@
 //! A worker as a member of a fleet on RabbitMQ: it heeds orders, answers questions, and clears away what has no lane.
 
-use super::{Service, clock};
+use super::{LaneView, clock};
 use crate::{
     broker::{
         BrokerError, Orders,
@@ -52,8 +52,8 @@ impl Member {
         self.rabbit.publisher().state()
     }
 
-    /// Answers the next question.
-    pub async fn answer(&mut self, service: &Service) {
+    /// Answers the next question with what the lanes do: see [`Service::views`](super::Service::views).
+    pub async fn answer(&mut self, lanes: &[watch::Receiver<LaneView>]) {
         let Some(question) = self.questions.recv().await else { return std::future::pending().await };
         let report = WorkerReport {
             worker: self.worker.clone(),
@@ -62,7 +62,7 @@ impl Member {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at,
             orders: self.rabbit.orders_sender().borrow().revision,
-            lanes: service.report(clock::wall()),
+            lanes: lanes.iter().filter_map(|view| view.borrow().report(clock::wall())).collect(),
         };
         let (publisher, answer) = (self.rabbit.publisher().clone(), question.answer(&report));
         // The asker does not wait for long, and nothing here waits for him.

@@ -52,6 +52,8 @@ pub struct Lane {
     unacked: BTreeMap<Ticket, Message>,
     /// Messages an owner may hold.
     pub window: Option<usize>,
+    /// Messages handed out at a time.
+    pub page: Option<usize>,
     /// How often it was opened.
     pub opened: u32,
     /// How many messages were handed out.
@@ -171,7 +173,7 @@ impl<const MARKS: bool> FakeFeed<MARKS> {
     fn hand_out(&self, most: usize) -> Result<Vec<Delivery>, BrokerError> {
         self.see(|lane, tickets| {
             let mut found = Vec::new();
-            while found.len() < most
+            while found.len() < most.min(lane.page.unwrap_or(most))
                 && lane.is_active(self.id)
                 && !lane.is_full()
                 && let Some(message) = lane.queue.pop_front()

@@ -95,6 +95,18 @@ async fn a_credential_that_takes_long_holds_up_neither_orders_nor_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_called_before_the_lane_knows_who_it_is() {
+    let world = World::new().await;
+    world.publish("a", "x", 5);
+    let slowly = format!("secret_key: {{exec: [sh, -c, 'sleep 0.3; echo {}']}}", well_known::HUAWEI_SECRET_KEY);
+    let service = world.serve(&[world.lane_with("a", &slowly, "")]);
+    until("receipts", || world.receipts() == 5).await;
+    let counts = view(&service).status.counts;
+    assert_eq!((counts.calls, counts.retries), (1, 0), "no call was made for want of a credential");
+    stop(service).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lane_that_is_opened_again_goes_on_with_the_credential_it_had() {
     let world = World::new().await;
     let key = Key::new(well_known::HUAWEI_SECRET_KEY);
