@@ -5,12 +5,15 @@ pub mod cancel;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod desk;
 pub mod dlq;
 pub mod exit;
 pub mod fleet;
+pub mod pause;
 pub mod plan;
 pub mod schema;
 pub mod sim;
+pub mod status;
 pub mod validate;
 
 mod files;
@@ -43,6 +46,12 @@ enum Command {
     Plan(plan::Args),
     /// Look at dead letters, replay them, discard them, export them
     Dlq(dlq::Dlq),
+    /// Show the lanes of a fleet, their workers, and what waits where
+    Status(status::Args),
+    /// Let lanes make no more calls, whoever has them now and later
+    Pause(pause::Args),
+    /// Let lanes go on
+    Resume(pause::Args),
     /// End what has not been sent yet: it becomes dead letters with the code `cancelled`
     Cancel(cancel::Args),
     /// Check the config file
@@ -65,6 +74,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => apply::run(args).await,
         Command::Plan(args) => plan::run(&args),
         Command::Dlq(args) => run::dlq(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Pause(args) => pause::run(args, pause::Wish::Pause).await,
+        Command::Resume(args) => pause::run(args, pause::Wish::Resume).await,
         Command::Cancel(args) => cancel::run(args).await,
         Command::Validate(args) => validate::run(args),
         Command::Config(args) => config::run(args),

@@ -2,7 +2,7 @@
 
 use futures_core::Stream as _;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Connection, ConnectionProperties, Consumer,
     options::{BasicNackOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -122,6 +122,8 @@ pub struct Worker {
     link: Link,
     orders: watch::Receiver<Arc<Orders>>,
     asked: Arc<AtomicU64>,
+    /// Lanes it has subscribed to.
+    lanes: tokio::sync::Mutex<Vec<(Channel, Consumer)>>,
     ear: JoinHandle<Result<(), BrokerError>>,
 }
 
@@ -146,6 +148,7 @@ impl Worker {
                     host: "host-1".into(),
                     pid: 42,
                     version: "0.1.0".into(),
+                    started_at: clock::wall(),
                     orders: orders.revision,
                     lanes: lanes(&orders),
                     ..WorkerReport::default()
@@ -156,7 +159,8 @@ impl Worker {
         let (ears, name, ours) = (link.clone(), name.to_owned(), name.to_owned());
         let ear = tokio::spawn(async move { control::serve(&ears, &name, &tell, &ask).await });
         let probe = link.clone();
-        let worker = Self { link, orders, asked, ear };
+        let lanes = tokio::sync::Mutex::default();
+        let worker = Self { link, orders, asked, lanes, ear };
         // It hears once its queue is bound; that shows in an answer to somebody.
         let mut asker = Asker::new(&probe).await.unwrap().unwrap();
         let end = clock::monotonic() + PATIENCE;
@@ -167,6 +171,17 @@ impl Worker {
         asker.close().await;
         worker.asked.store(0, Ordering::SeqCst);
         worker
+    }
+
+    /// Subscribes to a lane and holds on to what it is given.
+    pub async fn subscribes(&self, to: &str) {
+        let channel = self.link.channel().await.unwrap();
+        Topology::Declare.lane(&channel, &lane(to)).await.unwrap();
+        let queue = names::lane_queue(&lane(to));
+        channel.basic_qos(2, Default::default()).await.unwrap();
+        let consuming = channel.basic_consume(queue.into(), "lane".into(), Default::default(), FieldTable::default());
+        let consumer = consuming.await.unwrap();
+        self.lanes.lock().await.push((channel, consumer));
     }
 
     pub fn orders(&self) -> Arc<Orders> {
