@@ -21,4 +21,5 @@ mod fault_messages;
 mod fault_operator;
 mod fault_order;
 mod fleet;
+mod node_access;
 mod truth;
