@@ -44,7 +44,10 @@ fn an_outage_of_one_cloud_kills_nothing_and_leaves_the_other_lanes_alone() {
 
 #[test]
 fn dead_letters_that_were_looked_at_fifty_times_are_all_still_there() {
-    let lane = Lane { faults: Faults { unknown: vec!["gone-*".into()], ..Faults::default() }, ..Lane::new("tms", Api::HuaweiTms) };
+    let lane = Lane {
+        faults: Faults { unknown: vec!["gone-*".into()], ..Faults::default() },
+        ..Lane::new("tms", Api::HuaweiTms)
+    };
     let Some(fleet) = Fleet::start(vec![lane.clone()]) else { return };
     let _worker = fleet.worker();
     let mut truth = Truth::default();

@@ -74,7 +74,8 @@ impl Lane {
         };
         let mut text = String::new();
         let (name, provider, key, rate) = (&self.name, self.api.name(), self.key(), self.rate);
-        writeln!(text, "  - name: {name}\n    provider: {provider}\n    region: {region}\n    endpoint: {url}").unwrap();
+        writeln!(text, "  - name: {name}\n    provider: {provider}\n    region: {region}\n    endpoint: {url}")
+            .unwrap();
         writeln!(text, "    credentials: {{ access_key: {key}, secret_key: {{ env: SIM_SECRET }}{domain} }}").unwrap();
         writeln!(text, "    rate: {{ per_second: {rate}, burst: 5 }}\n    concurrency: 4").unwrap();
         for line in self.more.lines() {

@@ -23,7 +23,11 @@ pub struct Truth {
 impl Truth {
     /// A job for these resources. Those whose id begins with `gone` cannot be tagged.
     pub fn job(&mut self, lane: &Lane, id: &str, resources: &[String], set: &[(&str, String)]) {
-        self.messages.push(Outgoing { lane: lane.name.clone(), id: id.to_owned(), body: body(lane, id, resources, set, "") });
+        self.messages.push(Outgoing {
+            lane: lane.name.clone(),
+            id: id.to_owned(),
+            body: body(lane, id, resources, set, ""),
+        });
         self.items += resources.len() as u64;
         for resource in resources {
             if resource.starts_with("gone") {

@@ -18,6 +18,7 @@ use crate::{
         progress, report,
     },
 };
+use jiff::Timestamp;
 use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -184,7 +185,7 @@ impl Sending<'_> {
         let (reader, identity, batch) = (Arc::clone(&self.reader), self.identity.clone(), self.batch.clone());
         let (already, trace) = (self.already, self.trace.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            let mut packing = Packing { batch, already, trace, sent: Sent::default() };
+            let mut packing = Packing { batch, made: identity.created_at, already, trace, sent: Sent::default() };
             let mut grouping = Grouping::new(&identity, |lane, resource| plan::key(&reader, lane, resource));
             let mut emit = |piece| match packing.parcel(piece) {
                 // Nobody takes it any more: the command is ending.
@@ -213,6 +214,7 @@ enum Stop {
 /// Pieces to messages, without those that were sent before.
 struct Packing {
     batch: Batch,
+    made: Timestamp,
     already: Sent,
     trace: Option<String>,
     sent: Sent,
@@ -240,7 +242,8 @@ impl Packing {
                     line: Some(bad.line),
                     body: bad.bytes,
                 };
-                (self.sent.bad > self.already.bad).then(|| Parcel { message: self.batch.bad(&letter), sent: self.sent })
+                (self.sent.bad > self.already.bad)
+                    .then(|| Parcel { message: self.batch.bad(&letter, self.made), sent: self.sent })
             }
         }
     }
