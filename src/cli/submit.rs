@@ -219,7 +219,7 @@ impl Submit<'_> {
             already,
             items: all.items,
             publisher: &publisher,
-            link: &link,
+            address: &self.place.address,
             trace: std::env::var("TRACEPARENT").ok().filter(|text| !text.is_empty() && text.is_ascii()),
             interrupts: &self.interrupts,
         };

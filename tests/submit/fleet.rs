@@ -135,7 +135,7 @@ impl Fleet {
             let mut found = Vec::new();
             while found.len() < ready as usize {
                 let next = poll_fn(|cx| Pin::new(&mut consumer).poll_next(cx));
-                let next = tokio::time::timeout(Duration::from_secs(30), next).await.expect("a message");
+                let next = tokio::time::timeout(Duration::from_secs(30), next).await.unwrap();
                 found.push(next.unwrap().unwrap());
             }
             channel.close(200, "bye".into()).await.unwrap();

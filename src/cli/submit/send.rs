@@ -8,7 +8,7 @@ use crate::{
     broker::{
         BrokerError, RawDeadLetter,
         rabbitmq::{
-            Batch, Link, LinkState, Message, Publisher,
+            Address, Batch, Gauge, Link, LinkState, Message, Publisher,
             batch::{Note, Sent},
         },
     },
@@ -80,8 +80,8 @@ pub struct Sending<'s> {
     /// Items of the whole batch.
     pub items: u64,
     pub publisher: &'s Publisher,
-    /// For making the batch's queue anew.
-    pub link: &'s Link,
+    /// For looking after the batch's queue.
+    pub address: &'s Address,
     pub trace: Option<String>,
     pub interrupts: &'s Interrupts,
 }
@@ -126,8 +126,9 @@ impl Sending<'_> {
                         confirmed_at = Instant::now();
                     } else if confirmed_at.elapsed() > STALLED {
                         confirmed_at = Instant::now();
-                        if let Err(error) = self.batch.declare(self.link).await {
-                            tracing::warn!(why = %error, "the queue of the batch cannot be looked at");
+                        if let Err(error) = self.is_there().await {
+                            (early, parcels) = (Some(Early::Refused(error)), None);
+                            flights.clear();
                         }
                     }
                 }
@@ -154,22 +155,43 @@ impl Sending<'_> {
                         }
                     }
                 }
-                parcel = next(&mut parcels), if room => match parcel {
-                    Some(Parcel { message, sent }) => {
+                parcel = next(&mut parcels), if room => {
+                    if let Some(Parcel { message, sent }) = parcel {
                         bytes += message.body.len();
                         self.begin(message, Some(sent), &mut flights).await;
-                    }
-                    None => {
+                    } else {
                         parcels = None;
                         if let Ok(Err(error)) = (&mut reading).await {
                             early = Some(Early::Unreadable(error));
                         }
                     }
-                },
+                }
             }
         }
         bar.finish_and_clear();
         Outcome { sent, early }
+    }
+
+    /// Whether the batch's queue is there, as far as that can be found out. Without it a note has nowhere to go, and the
+    /// publisher would try for ever.
+    async fn is_there(&self) -> Result<(), BrokerError> {
+        let found = async {
+            let link = Link::open(self.address, "tagmill submit").await?;
+            let found = Gauge::new(&link).depth(self.batch.queue()).await;
+            link.close().await;
+            found
+        };
+        match found.await {
+            Ok(None) => {
+                let why = format!("queue {} was removed while the batch was sent", self.batch.queue());
+                Err(BrokerError::Refused(why))
+            }
+            Ok(Some(_)) => Ok(()),
+            Err(error) => {
+                tracing::warn!(why = %error, "the queue of the batch cannot be looked at");
+                Ok(())
+            }
+        }
     }
 
     async fn begin(&self, message: Message, sent: Option<Sent>, flights: &mut VecDeque<Flight>) {
