@@ -34,16 +34,16 @@ fn a_worker_speaks_tls_with_a_private_authority_and_a_certificate_of_its_own() {
     // Without the authority the server is not trusted, and the log says so without the password.
     let refused = fleet.home.run(&["status"]);
     assert_eq!(refused.code, 69, "{refused:?}");
-    assert!(refused.err.to_lowercase().contains("certificate") || refused.err.contains("UnknownIssuer"), "{}", refused.err);
+    assert!(
+        refused.err.to_lowercase().contains("certificate") || refused.err.contains("UnknownIssuer"),
+        "{}",
+        refused.err
+    );
     assert!(!refused.err.contains("guest:guest"), "{}", refused.err);
     let certificates = fleet.node.certificates();
     let (ca, certificate, key) = (certificates.ca(), certificates.client(), certificates.client_key());
-    let tls = format!(
-        "  tls: {{ ca: {}, certificate: {}, key: {} }}\n",
-        ca.display(),
-        certificate.display(),
-        key.display()
-    );
+    let tls =
+        format!("  tls: {{ ca: {}, certificate: {}, key: {} }}\n", ca.display(), certificate.display(), key.display());
     fleet.config(&fleet.lanes, &tls);
     one_job_is_done(&fleet, &lane);
 }
