@@ -5,7 +5,7 @@ use crate::{
     broker::{
         BrokerError, Orders,
         rabbitmq::{
-            Link, LinkState, Publisher, Rabbit, Settings, Topology,
+            Link, LinkState, Publisher, Rabbit, Settings,
             control::{self, Question, WorkerReport},
             orders, unrouted,
         },
@@ -34,11 +34,11 @@ pub struct Member {
 impl Member {
     /// Joins a fleet. It needs no broker to be there: it keeps trying. `lanes` are those that it serves.
     pub fn join(settings: Settings, lanes: Vec<LaneName>) -> Self {
-        let (worker, topology) = (settings.worker.clone(), settings.topology);
+        let worker = settings.worker.clone();
         let rabbit = Rabbit::start(Settings { heeds_orders: true, ..settings });
         let (ask, questions) = mpsc::channel(QUESTIONS);
         heed(&rabbit, worker.clone(), ask, lanes);
-        clear(&rabbit, topology);
+        clear(&rabbit);
         Self { rabbit, questions, worker, host: host(), started_at: clock::wall() }
     }
 
@@ -129,12 +129,12 @@ async fn register(link: &Link, publisher: &Publisher, lanes: &[LaneName]) {
 }
 
 /// Makes dead letters of jobs whose lane nobody knows.
-fn clear(rabbit: &Rabbit, topology: Topology) {
+fn clear(rabbit: &Rabbit) {
     let publisher = rabbit.publisher().clone();
     rabbit.on_connect(Arc::new(move |link| {
         let publisher = publisher.clone();
         Box::pin(async move {
-            while let Err(error) = unrouted::serve(&link, &publisher, topology).await {
+            while let Err(error) = unrouted::serve(&link, &publisher).await {
                 if !link.is_up() {
                     return;
                 }

@@ -8,6 +8,8 @@
 )]
 
 mod control;
+mod dead;
 mod lock;
 mod orders;
 mod support;
+mod unrouted;
