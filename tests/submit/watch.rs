@@ -213,7 +213,10 @@ fn waiting_for_the_next_message_can_be_given_up_at_any_moment_and_loses_none() {
     fleet.publish(&publisher, jobs.iter().map(|job| receipt(job, 0, 1_800_000_000)));
     let count = kept(&fleet, &batch) as usize;
     fleet.runtime.block_on(async {
-        let mut tail = Tail::open(&fleet.link, Batch::new(&batch, &tagmill::broker::rabbitmq::Names::default()).queue(), 7).await.unwrap();
+        let mut tail =
+            Tail::open(&fleet.link, Batch::new(&batch, &tagmill::broker::rabbitmq::Names::default()).queue(), 7)
+                .await
+                .unwrap();
         let mut found = Vec::new();
         let end = clock::monotonic() + Duration::from_mins(1);
         while found.len() < count {
