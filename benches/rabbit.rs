@@ -35,8 +35,8 @@ async fn measure() {
     let address = Address::parse(&url, Tls::default()).unwrap();
     let names = Names::new(&format!("tagmill-bench.{}", uuid::Uuid::now_v7().simple())).unwrap();
     let lane = LaneName::new("bench").unwrap();
-    let link = Link::open(&address, "tagmill bench").await.unwrap();
-    Topology::Declare.prepare(&link, &names).await.unwrap();
+    let link = Link::open(&address.clone().with_names(names.clone()), "tagmill bench").await.unwrap();
+    Topology::Declare.prepare(&link).await.unwrap();
     let channel = link.channel().await.unwrap();
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
     Topology::Declare.lane(&channel, &names, &lane).await.unwrap();
@@ -177,6 +177,8 @@ fn receipt(lane: &LaneName, id: &str) -> Receipt {
         retries: 0,
         first_attempt: Some(jiff::Timestamp::UNIX_EPOCH),
         last_attempt: Some(jiff::Timestamp::UNIX_EPOCH),
+        duration_ms: 0,
+        trace: None,
         finished_at: jiff::Timestamp::UNIX_EPOCH,
     }
 }

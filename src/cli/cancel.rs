@@ -1,22 +1,15 @@
 //! `tagmill cancel`: what has not been sent yet is not sent any more; it ends as dead letters.
 
-use super::{
-    exit,
-    fleet::{self, Place},
-    report,
-};
+mod fleet;
+
+use super::{exit, report};
 use crate::{
-    broker::{
-        BrokerError, CancelOrder, Orders,
-        embedded::{CancelFilter, Embedded},
-        rabbitmq::{Link, Publisher, orders},
-    },
-    config::{self, Config},
+    broker::embedded::{CancelFilter, Embedded},
+    config,
     job::{
         JobId, LaneName,
         parse::{self, Defaults},
     },
-    worker::clock,
 };
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
@@ -29,16 +22,16 @@ pub struct Args {
     /// Only this job
     #[arg(long, value_name = "ID", value_parser = JobId::new)]
     job: Option<JobId>,
-    /// Only this batch, as `tagmill submit` named it (on a broker)
-    #[arg(long, value_name = "NAME")]
+    /// Only this batch (on a broker)
+    #[arg(long, value_name = "ID")]
     batch: Option<String>,
-    /// Everything that was sent to any lane until now (on a broker)
+    /// All that waits in any lane (on a broker)
     #[arg(long, conflicts_with_all = ["lane", "job", "batch"])]
     all_lanes: bool,
     /// The config file
     #[arg(short, long, env = "TAGMILL_CONFIG", default_value = config::DEFAULT_PATH)]
     config: PathBuf,
-    /// Directory of the embedded queue (the config's `state` where left out)
+    /// Directory of an embedded queue; where left out, the config's `broker`, or its `state` if it has none
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Do not ask
@@ -46,63 +39,18 @@ pub struct Args {
     yes: bool,
 }
 
-/// Cancels where the work waits: on the broker of the config, or in an embedded queue.
+/// Cancels in a fleet, or on a state that nobody works on: stop `apply` first (Ctrl-C), the state says so otherwise.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if let Some(state) = args.state.clone() {
-        return embedded(args, state).await;
-    }
-    match config::load(&args.config) {
-        Ok(config) if config.broker.is_some() => on_broker(args, &config).await,
-        Ok(config) => embedded(args, config.state).await,
-        Err(error) => Ok(exit::because(exit::CONFIG, error)),
-    }
-}
-
-/// Orders the fleet not to send it. Whoever has the lanes hears at once, and whoever takes them over reads the same.
-async fn on_broker(args: Args, config: &Config) -> anyhow::Result<ExitCode> {
-    let place = match fleet::place(config) {
-        Ok(place) => place,
-        Err(error) => return Ok(exit::because(exit::CONFIG, error)),
+    let state = match &args.state {
+        Some(state) => state.clone(),
+        None => match config::load(&args.config) {
+            Ok(config) if config.broker.is_some() => return fleet::run(&args, &config).await,
+            Ok(config) => config.state,
+            Err(error) => return Ok(exit::because(exit::CONFIG, error)),
+        },
     };
-    if args.lane.is_none() && args.job.is_none() && args.batch.is_none() && !args.all_lanes {
-        let why = "name what to cancel: --batch, --job or --lane, or --all-lanes for everything sent until now";
-        return Ok(exit::because(2, why));
-    }
-    if !args.yes && !confirmed()? {
-        return Ok(exit::because(2, "nothing was cancelled; give --yes to cancel without being asked"));
-    }
-    let order = CancelOrder { lane: args.lane, job: args.job, batch: args.batch, at: clock::wall() };
-    match give(place, order).await {
-        Ok(orders) => {
-            eprintln!(
-                "cancelled: workers drop it as they come to it, calls on their way are not taken back. Each job ends \
-                 with a receipt; `tagmill dlq list --code cancelled` shows what was not sent"
-            );
-            if orders.paused.keys().next().is_some() {
-                let lanes: Vec<&str> = orders.paused.keys().map(LaneName::as_str).collect();
-                eprintln!("paused lanes ({}) drop it too", lanes.join(", "));
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => Ok(exit::because(exit::UNAVAILABLE, error)),
-    }
-}
-
-async fn give(place: Place, order: CancelOrder) -> Result<Orders, BrokerError> {
-    let Place { address, topology, names } = place;
-    let link = Link::open(&address, "tagmill cancel").await?;
-    topology.prepare(&link, &names).await?;
-    let publisher = Publisher::start(address, "tagmill cancel publishing".into(), topology, names);
-    let given = orders::change(&link, &publisher, order.at, |orders| orders.cancelled.push(order.clone())).await;
-    link.close().await;
-    given
-}
-
-/// Cancels on a state that nobody works on: stop `apply` first (Ctrl-C), the state says so otherwise.
-async fn embedded(args: Args, state: PathBuf) -> anyhow::Result<ExitCode> {
     if args.batch.is_some() || args.all_lanes {
-        let why = "--batch and --all-lanes are for work on a broker; an embedded queue has --lane and --job";
-        return Ok(exit::because(2, why));
+        return Ok(exit::because(2, "--batch and --all-lanes need a broker: without any filter, everything is meant"));
     }
     if !Embedded::is_in(&state) {
         let why = format!("there is no queue in {}: name its directory with --state", state.display());
@@ -112,7 +60,7 @@ async fn embedded(args: Args, state: PathBuf) -> anyhow::Result<ExitCode> {
         Ok(queue) => queue,
         Err(error) => return Ok(exit::because(exit::UNAVAILABLE, error)),
     };
-    if !args.yes && !confirmed()? {
+    if !args.yes && !confirmed("Cancel everything pending that matches?")? {
         return Ok(exit::because(2, "nothing was cancelled; give --yes to cancel without being asked"));
     }
     let filter = CancelFilter { lane: args.lane, job: args.job, run: None };
@@ -128,11 +76,11 @@ async fn embedded(args: Args, state: PathBuf) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn confirmed() -> anyhow::Result<bool> {
+fn confirmed(question: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }
-    eprint!("Cancel everything pending that matches? [y/N] ");
+    eprint!("{question} [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -183,7 +183,7 @@ impl Submit<'_> {
     async fn deliver(&self) -> Result<(Link, u64), Stop> {
         let (id, all) = (&self.batch.id, self.plan.all);
         let link = Link::open(&self.place.address, &format!("tagmill submit {id}")).await?;
-        self.place.topology.prepare(&link, &self.place.names).await?;
+        self.place.topology.prepare(&link).await?;
         if let Some(at) = batch::cancelled(&orders::read(&link).await?, id) {
             return Err(bad_input(format!(
                 "batch {id} was cancelled at {at}: workers would bury every job of it; give these files another --batch"
@@ -218,8 +218,8 @@ impl Submit<'_> {
         );
         self.batch.declare(&link).await?;
         let publisher = {
-            let Place { address, topology, names } = self.place.clone();
-            Publisher::start(address, format!("tagmill submit {id} publishing"), topology, names)
+            let Place { address, topology, .. } = self.place.clone();
+            Publisher::start(address, format!("tagmill submit {id} publishing"), topology)
         };
         let begun = match before.begun() {
             Some(begun) => begun.clone(),

@@ -1,7 +1,7 @@
 //! Dead letters on the broker: looked at for as long as one likes, sent again without a loss, thrown away by name.
 
 use crate::support::{
-    Letters, dead_letter, job, lane, link, on_a_clean_broker, publisher, put, raw_channel, ready, taken, until,
+    Letters, dead_letter, job, lane, link, names, on_a_clean_broker, publisher, put, raw_channel, ready, taken, until,
 };
 use jiff::Timestamp;
 use lapin::BasicProperties;
@@ -10,10 +10,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tagmill::{
     broker::{
         BrokerError, DeadFilter, Pick, StoredDead,
-        rabbitmq::{
-            dead::{DeadLetters, Index, Picked},
-            names,
-        },
+        rabbitmq::dead::{DeadLetters, Index, Picked},
     },
     job::{Job, Resource, stable_id},
     worker::clock,

@@ -7,6 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod cli;
 mod control;
 mod dead;
 mod lock;

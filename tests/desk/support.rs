@@ -2,7 +2,7 @@
 
 use futures_core::Stream as _;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
+    BasicProperties, Channel, Connection, ConnectionProperties, Consumer,
     options::{BasicNackOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -20,9 +20,8 @@ use tagmill::{
     broker::{
         BrokerError, Orders,
         rabbitmq::{
-            Address, Gauge, Link, Publisher, Tls, Topology,
+            Address, Gauge, Link, Names, Publisher, Tls, Topology,
             control::{self, Asker, LaneReport, Question, WorkerReport},
-            names,
         },
     },
     job::{DeadLetter, Extras, ItemFailure, Job, JobId, LaneName, Resource, VERSION, parse, stable_id},
@@ -122,6 +121,8 @@ pub struct Worker {
     link: Link,
     orders: watch::Receiver<Arc<Orders>>,
     asked: Arc<AtomicU64>,
+    /// Lanes it has subscribed to.
+    lanes: tokio::sync::Mutex<Vec<(Channel, Consumer)>>,
     ear: JoinHandle<Result<(), BrokerError>>,
 }
 
@@ -146,6 +147,7 @@ impl Worker {
                     host: "host-1".into(),
                     pid: 42,
                     version: "0.1.0".into(),
+                    started_at: clock::wall(),
                     orders: orders.revision,
                     lanes: lanes(&orders),
                     ..WorkerReport::default()
@@ -156,7 +158,8 @@ impl Worker {
         let (ears, name, ours) = (link.clone(), name.to_owned(), name.to_owned());
         let ear = tokio::spawn(async move { control::serve(&ears, &name, &tell, &ask).await });
         let probe = link.clone();
-        let worker = Self { link, orders, asked, ear };
+        let lanes = tokio::sync::Mutex::default();
+        let worker = Self { link, orders, asked, lanes, ear };
         // It hears once its queue is bound; that shows in an answer to somebody.
         let mut asker = Asker::new(&probe).await.unwrap().unwrap();
         let end = clock::monotonic() + PATIENCE;
@@ -167,6 +170,17 @@ impl Worker {
         asker.close().await;
         worker.asked.store(0, Ordering::SeqCst);
         worker
+    }
+
+    /// Subscribes to a lane and holds on to what it is given.
+    pub async fn subscribes(&self, to: &str) {
+        let channel = self.link.channel().await.unwrap();
+        Topology::Declare.lane(&channel, &Names::default(), &lane(to)).await.unwrap();
+        let queue = names::lane_queue(&lane(to));
+        channel.basic_qos(2, Default::default()).await.unwrap();
+        let consuming = channel.basic_consume(queue.into(), "lane".into(), Default::default(), FieldTable::default());
+        let consumer = consuming.await.unwrap();
+        self.lanes.lock().await.push((channel, consumer));
     }
 
     pub fn orders(&self) -> Arc<Orders> {
@@ -239,7 +253,7 @@ impl Letters {
 
     /// The queue of a lane.
     pub async fn lane(&self, name: &str) {
-        Topology::Declare.lane(&self.channel, &lane(name)).await.unwrap();
+        Topology::Declare.lane(&self.channel, &Names::default(), &lane(name)).await.unwrap();
     }
 
     pub async fn dead(&self, letter: &DeadLetter) {
@@ -330,4 +344,23 @@ pub async fn taken(link: &Link, of: &LaneName) -> Vec<Job> {
     }
     channel.close(200, "bye".into()).await.unwrap();
     jobs
+}
+
+/// What everything is called in a fleet without a prefix of its own: fixed, because other programs rely on it.
+pub mod names {
+    use tagmill::{broker::rabbitmq::Names, job::LaneName};
+
+    pub const CONTROL: &str = "tagmill.control";
+    pub const DEAD: &str = "tagmill.dead";
+    pub const DIRECT: &str = "tagmill.direct";
+    pub const JOBS: &str = "tagmill.jobs";
+    pub const LEASE: &str = "tagmill.lease";
+    pub const ORDERS: &str = "tagmill.orders";
+    pub const POISON: &str = "tagmill.poison";
+    pub const RECEIPTS: &str = "tagmill.receipts";
+    pub const UNROUTED: &str = "tagmill.unrouted";
+
+    pub fn lane_queue(lane: &LaneName) -> String {
+        Names::default().lane_queue(lane)
+    }
 }

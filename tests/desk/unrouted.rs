@@ -1,12 +1,12 @@
 //! Messages for lanes that nobody has become dead letters, byte for byte, and none is lost on the way.
 
-use crate::support::{Letters, dead_letter, job, link, on_a_clean_broker, publisher, raw_channel, ready, until};
+use crate::support::{Letters, dead_letter, job, link, names, on_a_clean_broker, publisher, raw_channel, ready, until};
 use lapin::options::QueueDeleteOptions;
 use std::{collections::BTreeSet, time::Duration};
 use tagmill::{
     broker::{
         BrokerError, DeadEntry, DeadFilter, Pick, StoredDead,
-        rabbitmq::{Link, Topology, dead::DeadLetters, names, unrouted},
+        rabbitmq::{Link, Topology, dead::DeadLetters, unrouted},
     },
     worker::clock,
 };

@@ -44,7 +44,7 @@ impl Fleet {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let link = runtime.block_on(async {
             let link = Link::open(&address(&url()), "tagmill test").await.unwrap();
-            Topology::Declare.prepare(&link, &Names::default()).await.unwrap();
+            Topology::Declare.prepare(&link).await.unwrap();
             link
         });
         let fleet = Self { home: Home::new(), runtime, link, mark, batches: RefCell::default() };
@@ -85,7 +85,7 @@ impl Fleet {
 
     pub fn publisher(&self) -> Publisher {
         let _guard = self.runtime.enter();
-        Publisher::start(address(&url()), "tagmill test publishing".into(), Topology::Declare, Names::default())
+        Publisher::start(address(&url()), "tagmill test publishing".into(), Topology::Declare)
     }
 
     pub fn depth(&self, queue: &str) -> Option<Depth> {

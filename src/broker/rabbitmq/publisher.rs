@@ -5,7 +5,6 @@ use super::{
     fault::answered,
     link::{Link, LinkState},
     message::Message,
-    names::Names,
     topology::{self, Topology, short},
 };
 use crate::broker::BrokerError;
@@ -65,10 +64,10 @@ enum End {
 
 impl Publisher {
     /// Starts to connect. Until there is a connection, publishing waits.
-    pub fn start(address: Address, name: String, topology: Topology, names: Names) -> Self {
+    pub fn start(address: Address, name: String, topology: Topology) -> Self {
         let (send, requests) = mpsc::channel(WINDOW);
         let (tell, state) = watch::channel(LinkState::Lost("not connected yet".into()));
-        let task = Task { address, name, topology, names, requests, tell, unsent: VecDeque::new() };
+        let task = Task { address, name, topology, requests, tell, unsent: VecDeque::new() };
         tokio::spawn(task.run());
         Self { send, state }
     }
@@ -118,7 +117,6 @@ struct Task {
     address: Address,
     name: String,
     topology: Topology,
-    names: Names,
     requests: mpsc::Receiver<Outgoing>,
     tell: watch::Sender<LinkState>,
     /// Handed over, and not with the broker on the present channel.
@@ -162,7 +160,7 @@ impl Task {
 
     async fn connect(&self) -> Result<Link, BrokerError> {
         let link = Link::open(&self.address, &self.name).await?;
-        self.topology.prepare(&link, &self.names).await?;
+        self.topology.prepare(&link).await?;
         Ok(link)
     }
 
@@ -183,7 +181,7 @@ impl Task {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(BACKOFF.1);
                     // What was returned may be missing its queue.
-                    if let Err(error) = self.topology.prepare(link, &self.names).await {
+                    if let Err(error) = self.topology.prepare(link).await {
                         return match error {
                             BrokerError::Refused(_) => End::Refused(error),
                             error => End::Lost(error.to_string()),
