@@ -238,6 +238,9 @@ impl<B: Broker> LaneTask<B> {
         (self.started, self.epoch) = (clock::monotonic(), clock::wall());
         self.lane = machine::<B>(&self.parts, self.epoch);
         self.hold_back();
+        if self.standing.is_paused() {
+            tracing::info!(lane = %self.parts.config.name, "taken over as it was: paused by the operator");
+        }
         if let Some(why) = paused.filter(|_| self.parts.config.mode != Mode::Observe) {
             self.lane.handle_credential(self.now(), Err(why));
         }

@@ -137,3 +137,41 @@ fn with_a_worker_killed_five_times_and_the_broker_once_it_comes_to_the_same() {
     receipts_add_up(&receipts, &truth);
     no_lane_broke_its_rate(&fleet);
 }
+
+/// Prints how long a lane is without calls when its owner dies, and when it is frozen.
+/// `cargo test --release --test fleet -- --ignored --nocapture how_long`
+#[test]
+#[ignore = "a measurement: it prints figures and takes a minute"]
+fn how_long_a_lane_stands_still_when_its_owner_dies_or_is_frozen() {
+    let lane = Lane { rate: 200.0, ..Lane::new("tms", Api::HuaweiTms) };
+    let Some(fleet) = Fleet::start(vec![lane.clone()]) else { return };
+    let mut truth = Truth::default();
+    for n in 0..12_000 {
+        // A name of its own each: one call a job, so that calls tell the time.
+        truth.job(&lane, &format!("j-{n}"), &[format!("r-{n}")], &[("name", format!("n{n}"))]);
+    }
+    let owner = fleet.worker();
+    fleet.publish(std::mem::take(&mut truth.messages));
+    let calls = || fleet.counts(&lane).requests;
+    crate::support::until("the first has the lane", || calls() > 50);
+    let second = fleet.worker();
+    let (at, began) = (calls(), tagmill::worker::clock::monotonic());
+    owner.kill();
+    // Calls of the dead one that were on their way still arrive.
+    crate::support::until("the second has the lane", || calls() > at + 8);
+    eprintln!("kill -9: {:?} to the ninth call after it", began.elapsed());
+    let third = fleet.worker();
+    second.signal("-STOP");
+    let (at, began) = (calls(), tagmill::worker::clock::monotonic());
+    crate::support::until("the third has the lane", || calls() > at + 8);
+    eprintln!("SIGSTOP: {:?} to the ninth call after it", began.elapsed());
+    let at = calls();
+    second.signal("-CONT");
+    let mut receipts = Receipts::new(&fleet.node.url());
+    fleet.runtime.block_on(receipts.wait_for(12_000, PATIENCE));
+    eprintln!("{} calls after the frozen one woke, {} in all for 12,000 jobs", calls() - at, calls());
+    truth.holds(&fleet);
+    assert_eq!(fleet.counts(&lane).limit_violations, 0);
+    third.signal("-TERM");
+    assert_eq!(third.wait().code, 0);
+}

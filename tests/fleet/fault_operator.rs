@@ -31,10 +31,10 @@ fn an_outage_of_one_cloud_kills_nothing_and_leaves_the_other_lanes_alone() {
     let mut receipts = Receipts::new(&fleet.node.url());
     fleet.runtime.block_on(receipts.wait_for(600, PATIENCE));
     assert!(receipts.by_job.keys().all(|job| job.starts_with('b')), "the lane that is up is done first");
-    // From the sixth call on there are single probes with growing waits: forty calls would take far over a minute.
-    until("several probes", || fleet.counts(&lanes[0]).requests >= 12);
+    // Five failures make an outage, a few calls were on their way, and after that come single probes with growing waits.
+    until("probes", || fleet.counts(&lanes[0]).requests >= 9);
     assert!(fleet.home.dead_letters().is_empty());
-    assert_eq!(fleet.counts(&lanes[0]).max_in_flight.min(4), fleet.counts(&lanes[0]).max_in_flight);
+    assert!(fleet.counts(&lanes[0]).requests < 20, "600 items wait, and single probes are sent");
     fleet.clouds.faults("down", Faults::default());
     fleet.runtime.block_on(receipts.wait_for(1200, PATIENCE));
     truth.holds(&fleet);
@@ -150,7 +150,7 @@ fn pause_reaches_the_worker_that_has_the_lane_and_the_one_that_takes_it_over() {
     assert_eq!(paused.code, 0, "{}", paused.err);
     let at = fleet.counts(&lane).requests;
     first.kill();
-    second.says("paused");
+    second.says("paused by the operator");
     let third = fleet.worker();
     third.says("ready");
     assert!(fleet.counts(&lane).requests <= at + 4, "calls that were on their way, and none after");
