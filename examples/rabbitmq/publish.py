@@ -9,7 +9,8 @@ A resource that needs more than its id (Huawei Cloud: type and project) is writt
 
     python publish.py huawei-prod env=prod '{"id": "d-0001", "type": "disk", "project": "p-1"}'
 
-The broker is AMQP_URL, by default guest on this machine. The exchange is made by `tagmill worker` or `tagmill submit`.
+The broker is AMQP_URL, by default guest on this machine. The exchange is made by `tagmill worker` or `tagmill submit`;
+with a `prefix` in their config it is TAGMILL_EXCHANGE=<prefix>.jobs.
 `tagmill schema job` describes every field. The id printed at the end is what `tagmill watch --job ID` follows.
 """
 
@@ -45,7 +46,7 @@ def main() -> int:
         # From here on basic_publish returns when the broker has the message on disk, and raises when it has not.
         channel.confirm_delivery()
         channel.basic_publish(
-            exchange="tagmill.jobs",
+            exchange=os.environ.get("TAGMILL_EXCHANGE", "tagmill.jobs"),
             routing_key=lane,
             body=json.dumps(job),
             # A lane that nobody declared is no error: the job waits in tagmill.unrouted, and a worker answers it with a

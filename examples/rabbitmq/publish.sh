@@ -14,6 +14,6 @@ case $2$3 in *[\"\\]*) echo "quotes and backslashes cannot be written here" >&2;
 # An id that stands for this job and no other.
 id=sh-$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
 amqp-publish --url="${AMQP_URL:-amqp://guest:guest@127.0.0.1:5672/%2f}" \
-    --exchange=tagmill.jobs --routing-key="$lane" --persistent --content-type=application/json \
+    --exchange="${TAGMILL_EXCHANGE:-tagmill.jobs}" --routing-key="$lane" --persistent --content-type=application/json \
     --body="{\"version\":1,\"id\":\"$id\",\"lane\":\"$lane\",\"set\":{\"$key\":\"$value\"},\"resources\":[\"$resource\"]}"
 echo "$id"

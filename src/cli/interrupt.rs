@@ -66,7 +66,7 @@ impl Interrupts {
         let mut asked = self.asked.clone();
         if asked.wait_for(|asked| *asked).await.is_err() {
             // Nobody listens to signals, so nobody will ask.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

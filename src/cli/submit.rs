@@ -16,10 +16,10 @@ use crate::{
     broker::{
         BrokerError,
         rabbitmq::{
-            Batch, Link, Publisher, Tally, Topology,
-            batch::{self, Begun, Note, Sent},
+            Batch, Gauge, Link, Publisher, Tally, Topology,
+            batch::{Begun, Note, Sent, cancelled},
             orders,
-            watch::{browse, depth},
+            watch::browse,
         },
     },
     config,
@@ -36,11 +36,13 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::{Instant, sleep};
 
 /// Longest name of a batch: the ids of its jobs begin with it and have 128 characters at most.
 const NAME: usize = 96;
-/// How often a right that another process has is asked for again, and how long between two tries.
-const TRIES: usize = 10;
+/// A process that has just gone may be there to the broker for that long.
+const GOING: Duration = Duration::from_secs(3);
+/// Between two looks whether it is.
 const BETWEEN: Duration = Duration::from_millis(300);
 
 /// Send what job files ask for to the workers of a fleet.
@@ -133,17 +135,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Tries a few times: a process that has just gone may still be there to the broker.
-async fn patiently<T>(ask: impl AsyncFn() -> Result<Option<T>, BrokerError>) -> Result<Option<T>, BrokerError> {
-    for _ in 0..TRIES {
-        if let Some(got) = ask().await? {
-            return Ok(Some(got));
-        }
-        tokio::time::sleep(BETWEEN).await;
-    }
-    ask().await
-}
-
 /// The time, as exactly as a job needs it.
 fn now() -> Timestamp {
     let now = clock::wall();
@@ -184,16 +175,12 @@ impl Submit<'_> {
         let (id, all) = (&self.batch.id, self.plan.all);
         let link = Link::open(&self.place.address, &format!("tagmill submit {id}")).await?;
         self.place.topology.prepare(&link).await?;
-        if let Some(at) = batch::cancelled(&orders::read(&link).await?, id) {
-            return Err(bad_input(format!(
-                "batch {id} was cancelled at {at}: workers would bury every job of it; give these files another --batch"
-            )));
-        }
         self.declare_lanes(&link).await?;
-        let Some(lock) = patiently(async || self.batch.lock_submit(&link).await).await? else {
+        let Some(lock) = self.batch.lock_submit(&link, GOING).await? else {
             let why = format!("batch {id} is being submitted by another process; it has to end first");
             return Err(Stop { code: exit::UNAVAILABLE, why });
         };
+        self.is_not_cancelled(&link).await?;
         let before = self.history(&link).await?;
         self.is_the_same(&before)?;
         if before.complete().is_some() {
@@ -232,7 +219,7 @@ impl Submit<'_> {
             already,
             items: all.items,
             publisher: &publisher,
-            link: &link,
+            address: &self.place.address,
             trace: std::env::var("TRACEPARENT").ok().filter(|text| !text.is_empty() && text.is_ascii()),
             interrupts: &self.interrupts,
         };
@@ -269,8 +256,8 @@ impl Submit<'_> {
 
     /// What an earlier command left in the batch's queue.
     async fn history(&self, link: &Link) -> Result<Tally, Stop> {
-        let (batch, mut tally) = (&self.batch, Tally::default());
-        if depth(link, batch.queue()).await?.is_none() {
+        let (batch, mut tally, mut gauge) = (&self.batch, Tally::default(), Gauge::new(link));
+        if gauge.depth(batch.queue()).await?.is_none() {
             return Ok(tally);
         }
         let busy = || Stop {
@@ -281,24 +268,44 @@ impl Submit<'_> {
                 batch.id
             ),
         };
-        let lock = patiently(async || batch.lock_watch(link).await).await?.ok_or_else(busy)?;
-        // Whoever reads it by other means than ours is seen too; what a reader held is back when it is not seen any more.
-        let is_free =
-            async || Ok(depth(link, batch.queue()).await?.is_none_or(|found| found.consumers == 0).then_some(()));
-        patiently(is_free).await?.ok_or_else(busy)?;
-        for _ in 0..TRIES {
-            if !browse(link, batch.queue(), |read| tally.take(batch, &read)).await? {
-                return Err(busy());
+        let lock = batch.lock_watch(link, GOING).await?.ok_or_else(busy)?;
+        let end = Instant::now() + GOING;
+        loop {
+            // Whoever reads it by other means than ours is seen too, and what a reader held is back when it is gone.
+            let is_free = gauge.depth(batch.queue()).await?.is_none_or(|found| found.consumers == 0);
+            if is_free {
+                let browsed = browse(link, batch.queue(), |read| tally.take(batch, &read)).await?;
+                // Whoever looks next shall see all of it again.
+                gauge.wait_for(batch.queue(), browsed.read, GOING).await?;
+                if browsed.is_all && tally.begun().is_some() {
+                    break;
+                }
             }
             // Somebody may look at it without a consumer and hold the note that says when the batch began. Taking it for a
             // new one would send all of it again. A crash right after the queue was made leaves none: hence an end to this.
-            if tally.begun().is_some() {
-                break;
+            if Instant::now() > end {
+                if is_free {
+                    break;
+                }
+                return Err(busy());
             }
-            tokio::time::sleep(BETWEEN).await;
+            sleep(BETWEEN).await;
         }
+        gauge.close().await;
         lock.release().await;
         Ok(tally)
+    }
+
+    /// A cancelled batch stays cancelled: every job of it would end as a dead letter.
+    async fn is_not_cancelled(&self, link: &Link) -> Result<(), Stop> {
+        let id = &self.batch.id;
+        match cancelled(&orders::read(link).await?, id) {
+            None => Ok(()),
+            Some(at) => Err(bad_input(format!(
+                "batch {id} was cancelled at {at}: workers would bury all of it; nothing was sent: submit these under \
+                 another --batch"
+            ))),
+        }
     }
 
     /// A batch is one set of files, cut into the same jobs: otherwise nobody could say what was sent already.

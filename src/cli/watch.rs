@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     broker::rabbitmq::{
-        Batch, Link,
-        watch::{HELD, Tail, bind_job, browse, depth},
+        Batch, Gauge, Link,
+        watch::{HELD, Read, Tail, bind_job, browse},
     },
     config,
     job::{JobId, Receipt},
@@ -84,7 +84,10 @@ async fn what(place: &Place, args: &Args) -> Result<What, Stop> {
     let name = &args.name;
     let link = Link::open(address, &format!("tagmill watch {name}")).await?;
     let batch = Batch::new(name, names);
-    if !args.job && depth(&link, batch.queue()).await?.is_some() {
+    let mut gauge = Gauge::new(&link);
+    let is_batch = !args.job && gauge.depth(batch.queue()).await?.is_some();
+    gauge.close().await;
+    if is_batch {
         link.close().await;
         return Ok(What::Batch(batch));
     }
@@ -94,10 +97,10 @@ async fn what(place: &Place, args: &Args) -> Result<What, Stop> {
     let Ok(job) = JobId::new(name) else { return Err(Stop { code: exit::BAD_INPUT, why: unknown }) };
     topology.prepare(&link).await?;
     // Bound first: a receipt that comes while the older ones are looked at is in one of the two.
-    let queue = bind_job(&link, names, &job, &format!("watch.{}", clock::nonce())).await?;
+    let queue = bind_job(&link, &job, &format!("watch.{}", clock::nonce())).await?;
     let mut found = None;
-    let all = browse(&link, names.receipts(), |read| found = receipt_of(&job, &read.body).or(found.take())).await?;
-    if !all {
+    let see = |read: Read| found = receipt_of(&job, &read.body).or(found.take());
+    if !browse(&link, names.receipts(), see).await?.is_all {
         eprintln!("another consumer of {} holds some receipts; they could not be looked at", names.receipts());
     }
     if found.is_none() {

@@ -5,24 +5,20 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
-use tagmill::{
-    broker::rabbitmq::{Names, Topology},
-    config,
-    job::Job,
-};
+use tagmill::{broker::rabbitmq::Topology, config, job::Job};
 
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
 /// A fleet whose lane `a` has its queue.
-fn fleet() -> Fleet {
-    let fleet = Fleet::new();
+fn with_lane() -> Option<Fleet> {
+    let fleet = Fleet::new()?;
     fleet.runtime.block_on(async {
         let channel = fleet.link.channel().await.unwrap();
-        Topology::Declare.lane(&channel, &Names::default(), &fleet.lane("a")).await.unwrap();
+        Topology::Declare.lane(&channel, &fleet.names, &fleet.lane("a")).await.unwrap();
     });
-    fleet
+    Some(fleet)
 }
 
 fn succeeds(command: &mut Command) -> Result<Output, String> {
@@ -61,11 +57,15 @@ fn the_python_example_publishes_a_job() {
         Ok(python) => python,
         Err(why) => return eprintln!("left out: pika cannot be installed: {why}"),
     };
-    let fleet = fleet();
+    let Some(fleet) = with_lane() else { return };
     let lane = fleet.lane("a");
     let publish = |args: &[&str]| {
         let mut command = Command::new(&python);
-        command.arg(example("rabbitmq/publish.py")).args(args).env("AMQP_URL", url());
+        command
+            .arg(example("rabbitmq/publish.py"))
+            .args(args)
+            .env("AMQP_URL", url())
+            .env("TAGMILL_EXCHANGE", &**fleet.names.jobs());
         succeeds(&mut command)
     };
     let full = r#"{"id": "d-1", "type": "disk", "project": "p-1"}"#;
@@ -73,7 +73,7 @@ fn the_python_example_publishes_a_job() {
     let job = published(&fleet, &output);
     assert_eq!((job.resources.len(), job.resources[1].project.as_deref()), (2, Some("p-1")));
     assert!(job.extras.created_at.is_some());
-    let message = &fleet.messages(&Names::default().lane_queue(&lane))[0];
+    let message = &fleet.messages(&fleet.lane_queue("a"))[0];
     assert_eq!(*message.properties.delivery_mode(), Some(2));
     assert_eq!(message.properties.message_id().as_ref().unwrap().as_str(), job.id.as_str());
     assert!(publish(&[lane.as_str()]).is_err(), "usage");
@@ -97,17 +97,21 @@ fn the_shell_example_publishes_a_job() {
     if let Err(why) = amqp_tools() {
         return eprintln!("left out: {why}");
     }
-    let fleet = fleet();
+    let Some(fleet) = with_lane() else { return };
     let lane = fleet.lane("a");
     let publish = |args: &[&str]| {
         let mut command = Command::new("sh");
-        command.arg(example("rabbitmq/publish.sh")).args(args).env("AMQP_URL", url());
+        command
+            .arg(example("rabbitmq/publish.sh"))
+            .args(args)
+            .env("AMQP_URL", url())
+            .env("TAGMILL_EXCHANGE", &**fleet.names.jobs());
         succeeds(&mut command)
     };
     let output = publish(&[lane.as_str(), "env=prod", "i-1"]).unwrap();
     let job = published(&fleet, &output);
     assert_eq!(job.resources[0].id.as_ref(), "i-1");
-    let message = &fleet.messages(&Names::default().lane_queue(&lane))[0];
+    let message = &fleet.messages(&fleet.lane_queue("a"))[0];
     assert_eq!(*message.properties.delivery_mode(), Some(2));
     assert!(publish(&[lane.as_str(), "env=\"prod", "i-1"]).is_err(), "a quote would break the JSON");
 }

@@ -4,18 +4,12 @@ use crate::home::Home;
 use futures_core::Stream as _;
 use lapin::{
     message::Delivery,
-    options::{
-        BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
-        QueueDeleteOptions,
-    },
+    options::{BasicConsumeOptions, BasicQosOptions, ExchangeDeleteOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable},
 };
 use std::{cell::RefCell, future::poll_fn, pin::Pin, time::Duration};
 use tagmill::{
-    broker::rabbitmq::{
-        Address, Batch, Link, Names, Publisher, Tls, Topology,
-        watch::{Depth, depth},
-    },
+    broker::rabbitmq::{Address, Batch, Depth, Gauge, Link, Names, Publisher, Tls, Topology},
     job::{
         Job, LaneName,
         parse::{self, Defaults},
@@ -29,27 +23,34 @@ pub fn url() -> String {
     std::env::var("TAGMILL_TEST_AMQP").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".into())
 }
 
-/// Two lanes, `a` and `b`, under names that nobody else has.
+/// Two lanes, `a` and `b`, and exchanges and queues under a prefix that nobody else has.
 pub struct Fleet {
     pub home: Home,
     pub runtime: Runtime,
     pub link: Link,
+    pub names: Names,
     mark: String,
     batches: RefCell<Vec<String>>,
 }
 
 impl Fleet {
-    pub fn new() -> Self {
+    /// `None` where the run is to do without a broker.
+    pub fn new() -> Option<Self> {
+        if std::env::var("TAGMILL_TEST_NO_BROKER").is_ok_and(|value| value == "1") {
+            eprintln!("skipped: TAGMILL_TEST_NO_BROKER=1 leaves out the tests that need a RabbitMQ");
+            return None;
+        }
         let mark = clock::nonce();
+        let names = Names::new(&format!("test-{mark}")).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let link = runtime.block_on(async {
-            let link = Link::open(&address(&url()), "tagmill test").await.unwrap();
+            let link = Link::open(&address(&names), "tagmill test").await.unwrap();
             Topology::Declare.prepare(&link).await.unwrap();
             link
         });
-        let fleet = Self { home: Home::new(), runtime, link, mark, batches: RefCell::default() };
+        let fleet = Self { home: Home::new(), runtime, link, names, mark, batches: RefCell::default() };
         fleet.config(&url(), "");
-        fleet
+        Some(fleet)
     }
 
     /// A config with both lanes and this broker; `more` is YAML of its section.
@@ -61,7 +62,8 @@ impl Fleet {
                 self.lane(name)
             )
         };
-        let text = format!("broker:\n  url: {url}\n{more}lanes:\n{}{}", lane("a"), lane("b"));
+        let prefix = self.names.prefix();
+        let text = format!("broker:\n  url: {url}\n  prefix: {prefix}\n{more}lanes:\n{}{}", lane("a"), lane("b"));
         self.home.write("tagmill.yaml", &text);
     }
 
@@ -85,25 +87,44 @@ impl Fleet {
 
     pub fn publisher(&self) -> Publisher {
         let _guard = self.runtime.enter();
-        Publisher::start(address(&url()), "tagmill test publishing".into(), Topology::Declare)
+        Publisher::start(address(&self.names), "tagmill test publishing".into(), Topology::Declare)
     }
 
     pub fn depth(&self, queue: &str) -> Option<Depth> {
-        self.runtime.block_on(depth(&self.link, queue)).unwrap()
+        self.runtime.block_on(Gauge::new(&self.link).depth(queue)).unwrap()
+    }
+
+    pub fn lane_queue(&self, letter: &str) -> String {
+        self.names.lane_queue(&self.lane(letter))
+    }
+
+    /// The batch as the broker's side of it.
+    pub fn of(&self, batch: &str) -> Batch {
+        Batch::new(batch, &self.names)
     }
 
     /// Messages in a lane.
-    pub fn waiting(&self, letter: &str) -> u32 {
-        self.depth(&Names::default().lane_queue(&self.lane(letter))).map_or(0, |depth| depth.messages)
+    pub fn waiting(&self, letter: &str) -> u64 {
+        self.depth(&self.lane_queue(letter)).map_or(0, |depth| depth.ready)
     }
 
     pub fn has_batch(&self, batch: &str) -> bool {
-        self.depth(Batch::new(batch, &Names::default()).queue()).is_some()
+        self.depth(self.of(batch).queue()).is_some()
+    }
+
+    /// Messages that lie in the queue of a batch and that nobody holds.
+    pub fn kept(&self, batch: &str) -> u64 {
+        self.depth(self.of(batch).queue()).unwrap().ready
+    }
+
+    /// Whether somebody reads the queue of a batch.
+    pub fn is_watched(&self, batch: &str) -> bool {
+        self.depth(self.of(batch).queue()).unwrap().consumers > 0
     }
 
     /// Everything that lies in a queue, with all its properties; it stays there.
     pub fn messages(&self, queue: &str) -> Vec<Delivery> {
-        let Some(Depth { messages, .. }) = self.depth(queue) else { return Vec::new() };
+        let Some(Depth { ready, .. }) = self.depth(queue) else { return Vec::new() };
         self.runtime.block_on(async {
             let channel = self.link.channel().await.unwrap();
             channel.basic_qos(u16::MAX, BasicQosOptions::default()).await.unwrap();
@@ -111,91 +132,56 @@ impl Fleet {
             let reading = channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), none);
             let mut consumer = reading.await.unwrap();
             let mut found = Vec::new();
-            while found.len() < messages as usize {
+            while found.len() < ready as usize {
                 let next = poll_fn(|cx| Pin::new(&mut consumer).poll_next(cx));
-                let next = tokio::time::timeout(Duration::from_secs(30), next).await.expect("a message");
+                let next = tokio::time::timeout(Duration::from_secs(30), next).await.unwrap();
                 found.push(next.unwrap().unwrap());
             }
             channel.close(200, "bye".into()).await.unwrap();
             // The broker answers before it has put them back: whoever looks next shall see them all.
-            let end = tokio::time::Instant::now() + Duration::from_secs(30);
-            while depth(&self.link, queue).await.unwrap().is_some_and(|now| now.messages < messages) {
-                assert!(tokio::time::Instant::now() < end, "{queue}: the messages are not back");
-            }
+            assert!(Gauge::new(&self.link).wait_for(queue, ready, Duration::from_secs(30)).await.unwrap());
             found
         })
     }
 
     /// The jobs that lie in a lane, in order, each read as a worker reads it.
     pub fn jobs(&self, letter: &str) -> Vec<Job> {
-        let messages = self.messages(&Names::default().lane_queue(&self.lane(letter)));
+        let messages = self.messages(&self.lane_queue(letter));
         let job = |message: Delivery| parse::job(&message.data, &Defaults::default()).unwrap();
         messages.into_iter().map(job).collect()
     }
 
-    /// A queue of our own that gets a copy of every dead letter from now on.
-    pub fn hear_dead(&self) -> String {
-        let queue = Names::default().temporary(&format!("dead.{}", self.mark));
-        self.runtime.block_on(async {
-            let channel = self.link.channel().await.unwrap();
-            let (name, none) = (queue.as_str(), FieldTable::default());
-            channel.queue_declare(name.into(), QueueDeclareOptions::exclusive(), none.clone()).await.unwrap();
-            channel
-                .queue_bind(
-                    name.into(),
-                    Names::default().dead().as_ref().into(),
-                    "#".into(),
-                    QueueBindOptions::default(),
-                    none,
-                )
-                .await
-                .unwrap();
-        });
-        queue
-    }
-
-    /// The dead letters of a batch that were heard.
-    pub fn dead(&self, heard: &str, batch: &str) -> Vec<Delivery> {
-        let all = self.messages(heard).into_iter();
-        all.filter(|message| header(message, "tagmill-batch").as_deref() == Some(batch)).collect()
-    }
-
-    /// Takes our dead letters out of the shared queue and leaves those of others where they are, as far as nobody else
-    /// looks at them just now.
-    async fn tidy(&self, batches: &[String]) -> lapin::Result<()> {
-        let Ok(channel) = self.link.channel().await else { return Ok(()) };
-        while let Some(got) =
-            channel.basic_get(Names::default().dead().as_ref().into(), BasicGetOptions::default()).await?
-        {
-            if header(&got.delivery, "tagmill-batch").is_some_and(|batch| batches.contains(&batch)) {
-                channel.basic_ack(got.delivery.delivery_tag, BasicAckOptions::default()).await?;
-            }
-        }
-        channel.close(200, "bye".into()).await
+    pub fn dead(&self) -> Vec<Delivery> {
+        self.messages(self.names.dead())
     }
 }
 
-/// Its queues go, whatever has become of the test.
+/// Everything of it goes, whatever has become of the test.
 impl Drop for Fleet {
     fn drop(&mut self) {
-        let lanes = ["a", "b"].map(|letter| Names::default().lane_queue(&self.lane(letter)));
-        let batches = self.batches.borrow().clone();
-        let queues = lanes
-            .into_iter()
-            .chain(batches.iter().map(|batch| Batch::new(batch, &Names::default()).queue().to_owned()));
+        let names = &self.names;
+        let fixed = [names.unrouted(), names.poison(), names.dead(), names.receipts(), names.orders(), names.lease()];
+        let lanes = ["a", "b"].map(|letter| self.lane_queue(letter));
+        let batches = self.batches.borrow().iter().map(|batch| self.of(batch).queue().to_owned()).collect::<Vec<_>>();
+        let queues: Vec<String> = fixed.iter().map(ToString::to_string).chain(lanes).chain(batches).collect();
+        let exchanges = [names.jobs(), names.control(), names.direct()];
+        let exchanges = fixed.into_iter().take(4).chain(exchanges).map(ToString::to_string).collect::<Vec<_>>();
         self.runtime.block_on(async {
-            let _ = self.tidy(&batches).await;
             for queue in queues {
                 let Ok(channel) = self.link.channel().await else { return };
                 let _ = channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await;
+            }
+            for exchange in exchanges {
+                let Ok(channel) = self.link.channel().await else { return };
+                let _ = channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await;
             }
             self.link.close().await;
         });
     }
 }
 
-pub fn address(url: &str) -> Address {
-    Address::parse(url, Tls::default()).unwrap()
+fn address(names: &Names) -> Address {
+    Address::parse(&url(), Tls::default()).unwrap().with_names(names.clone())
 }
 
 /// A header as text.

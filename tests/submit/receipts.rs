@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use tagmill::{
     broker::rabbitmq::{
         Message, Publisher,
-        names::{self, Names},
+        names::{Names, receipt_key},
     },
     job::{Job, Receipt, stable_id},
 };
@@ -22,15 +22,15 @@ pub fn receipt(job: &Job, dead: u64, finished: i64) -> Receipt {
 }
 
 /// The same as a message.
-pub fn message(receipt: &Receipt) -> Message {
-    let key = names::receipt_key(&receipt.lane, receipt.batch.as_deref(), &receipt.job);
-    Message::json(Names::default().receipts(), key, receipt.id.clone(), serde_json::to_vec(receipt).unwrap())
+fn message(names: &Names, receipt: &Receipt) -> Message {
+    let key = receipt_key(&receipt.lane, receipt.batch.as_deref(), &receipt.job);
+    Message::json(names.receipts(), key, receipt.id.clone(), serde_json::to_vec(receipt).unwrap())
 }
 
 impl Fleet {
     /// Publishes them in this order, and waits until the broker has them.
     pub fn publish(&self, publisher: &Publisher, receipts: impl IntoIterator<Item = Receipt>) {
-        let messages = receipts.into_iter().map(|receipt| message(&receipt)).collect();
+        let messages = receipts.into_iter().map(|receipt| message(&self.names, &receipt)).collect();
         self.runtime.block_on(publisher.publish(messages)).unwrap();
     }
 }

@@ -4,9 +4,10 @@ use crate::{
     fleet::{Fleet, header, rows, url},
     home::until,
 };
-use std::{collections::HashSet, fmt::Write as _};
+use jiff::Timestamp;
+use std::{collections::HashSet, fmt::Write as _, time::Duration};
 use tagmill::{
-    broker::rabbitmq::{Batch, Names},
+    broker::{CancelOrder, rabbitmq::orders},
     job::{Job, Resource},
 };
 
@@ -28,7 +29,7 @@ pub fn wanted(csv: &str, lane: &str) -> Vec<(String, String)> {
 
 #[test]
 fn every_row_of_two_lanes_arrives_once_in_its_order() {
-    let mut fleet = Fleet::new();
+    let Some(mut fleet) = Fleet::new() else { return };
     fleet.home.env("TRACEPARENT", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     let text = csv(&fleet, 2000, 30, 100);
     fleet.home.write("servers.csv", &text);
@@ -41,7 +42,7 @@ fn every_row_of_two_lanes_arrives_once_in_its_order() {
     for letter in ["a", "b"] {
         let jobs = fleet.jobs(letter);
         assert_eq!(rows(&jobs), wanted(&text, fleet.lane(letter).as_str()));
-        for (job, message) in jobs.iter().zip(fleet.messages(&Names::default().lane_queue(&fleet.lane(letter)))) {
+        for (job, message) in jobs.iter().zip(fleet.messages(&fleet.lane_queue(letter))) {
             assert!(ids.insert(job.id.clone()) && job.id.as_str().starts_with(&batch), "{}", job.id);
             assert_eq!(job.extras.batch.as_deref(), Some(&*batch));
             assert_eq!(job.extras.source.as_deref(), Some("csv:servers.csv"));
@@ -61,7 +62,7 @@ fn every_row_of_two_lanes_arrives_once_in_its_order() {
 
 #[test]
 fn jobs_with_ids_of_their_own_keep_them_and_events_go_first() {
-    let fleet = Fleet::new();
+    let Some(fleet) = Fleet::new() else { return };
     let lane = fleet.lane("a");
     let text = format!(
         r#"{{"lane":"{lane}","set":{{"env":"x"}},"resources":["i-1"]}}
@@ -71,20 +72,20 @@ fn jobs_with_ids_of_their_own_keep_them_and_events_go_first() {
 "#
     );
     fleet.home.write("jobs.ndjson", &text);
-    let (batch, heard) = (fleet.batch("own"), fleet.hear_dead());
+    let batch = fleet.batch("own");
     let done = fleet.home.run(&["submit", "jobs.ndjson", "--batch", &batch, "--output", "json"]);
     assert_eq!(done.json(1)["bad"], 1, "an id with a space is a bad row");
     let jobs = fleet.jobs("a");
     let wanted = [("i-1", "x"), ("i-2", "x"), ("i-3", "x"), ("i-4", "x")].map(|(id, x)| (id.to_owned(), x.to_owned()));
     assert_eq!((rows(&jobs), jobs.len()), (wanted.to_vec(), 3));
-    let message = &fleet.messages(&Names::default().lane_queue(&lane))[1];
+    let message = &fleet.messages(&fleet.lane_queue("a"))[1];
     assert_eq!((jobs[1].id.as_str(), *message.properties.priority()), ("mine", Some(9)));
-    assert_eq!(fleet.dead(&heard, &batch).len(), 1);
+    assert_eq!(fleet.dead().len(), 1);
 }
 
 #[test]
 fn a_dry_run_connects_to_nothing_and_says_what_would_be_sent() {
-    let fleet = Fleet::new();
+    let Some(fleet) = Fleet::new() else { return };
     fleet.config("amqp://guest:guest@127.0.0.1:1", "");
     fleet.home.write("servers.csv", &csv(&fleet, 2000, 30, 100));
     let report = fleet.home.run(&["submit", "servers.csv", "--dry-run", "--output", "json"]).json(0);
@@ -103,7 +104,7 @@ fn a_dry_run_connects_to_nothing_and_says_what_would_be_sent() {
 
 #[test]
 fn an_unknown_lane_or_a_bad_row_under_strict_sends_nothing() {
-    let fleet = Fleet::new();
+    let Some(fleet) = Fleet::new() else { return };
     let batch = fleet.batch("refused");
     let good = csv(&fleet, 10, 1, 1);
     fleet.home.write("unknown.csv", &format!("{good}nowhere,i-1,x\n"));
@@ -117,14 +118,14 @@ fn an_unknown_lane_or_a_bad_row_under_strict_sends_nothing() {
         let done = fleet.home.run(&[&["submit", "--batch", &batch], args].concat());
         done.refused(65, why);
     }
-    assert!(fleet.depth(&Names::default().lane_queue(&fleet.lane("a"))).is_none(), "not even a queue was made");
+    assert!(fleet.depth(&fleet.lane_queue("a")).is_none(), "not even a queue was made");
     assert!(!fleet.has_batch(&batch));
 }
 
 #[test]
 fn a_bad_row_becomes_a_dead_letter_byte_for_byte_and_part_of_the_ledger() {
-    let fleet = Fleet::new();
-    let (batch, heard) = (fleet.batch("bad"), fleet.hear_dead());
+    let Some(fleet) = Fleet::new() else { return };
+    let batch = fleet.batch("bad");
     let lane = fleet.lane("a");
     fleet.home.write("servers.csv", &format!("lane,id,env\n{lane},i-1,x\n{lane},,\"y\"\n{lane},i-2,x\n"));
     let args = ["submit", "servers.csv", "--batch", &batch, "--output", "json"];
@@ -132,7 +133,7 @@ fn a_bad_row_becomes_a_dead_letter_byte_for_byte_and_part_of_the_ledger() {
     assert_eq!(done.json(1)["bad"], 1);
     assert!(done.err.contains("servers.csv:3: invalid: id: the cell is blank"), "{}", done.err);
     assert_eq!(rows(&fleet.jobs("a")).len(), 2);
-    let dead = fleet.dead(&heard, &batch);
+    let dead = fleet.dead();
     let [letter] = &dead[..] else { panic!("{dead:?}") };
     assert_eq!(letter.data, format!("{lane},,\"y\"").as_bytes());
     let header = |name: &str| header(letter, name);
@@ -149,7 +150,7 @@ fn a_bad_row_becomes_a_dead_letter_byte_for_byte_and_part_of_the_ledger() {
 
 #[test]
 fn with_topology_assert_a_lane_without_a_queue_is_named_and_nothing_is_sent() {
-    let fleet = Fleet::new();
+    let Some(fleet) = Fleet::new() else { return };
     fleet.config(&url(), "  topology: assert\n");
     fleet.home.write("servers.csv", &csv(&fleet, 10, 1, 1));
     let batch = fleet.batch("assert");
@@ -161,10 +162,10 @@ fn with_topology_assert_a_lane_without_a_queue_is_named_and_nothing_is_sent() {
 
 #[test]
 fn another_process_that_submits_the_same_batch_is_respected() {
-    let fleet = Fleet::new();
+    let Some(fleet) = Fleet::new() else { return };
     let batch = fleet.batch("locked");
     fleet.home.write("servers.csv", &csv(&fleet, 10, 1, 1));
-    let lock = fleet.runtime.block_on(Batch::new(&batch, &Names::default()).lock_submit(&fleet.link)).unwrap().unwrap();
+    let lock = fleet.runtime.block_on(fleet.of(&batch).lock_submit(&fleet.link, Duration::ZERO)).unwrap().unwrap();
     let args = ["submit", "servers.csv", "--batch", &batch];
     fleet.home.run(&args).refused(69, "is being submitted by another process");
     assert_eq!(fleet.waiting("a"), 0);
@@ -175,7 +176,7 @@ fn another_process_that_submits_the_same_batch_is_respected() {
 
 #[test]
 fn a_job_of_a_thousand_resources_is_the_largest() {
-    let fleet = Fleet::new();
+    let Some(fleet) = Fleet::new() else { return };
     let batch = fleet.batch("large");
     let resources: Vec<Resource> = (0..2500).map(|n| Resource::plain(&format!("i-{n}"))).collect();
     let line = serde_json::json!({"lane": fleet.lane("a"), "id": "big", "set": {"env": "x"}, "resources": resources});
@@ -185,4 +186,21 @@ fn a_job_of_a_thousand_resources_is_the_largest() {
     let names: Vec<(&str, usize)> = jobs.iter().map(|job| (job.id.as_str(), job.resources.len())).collect();
     assert_eq!(names, [("big.1", 1000), ("big.2", 1000), ("big.3", 500)]);
     assert_eq!(rows(&jobs).len(), 2500);
+}
+
+#[test]
+fn a_cancelled_batch_is_not_sent_again() {
+    let Some(fleet) = Fleet::new() else { return };
+    let (batch, other) = (fleet.batch("cancelled"), fleet.batch("other"));
+    fleet.home.write("servers.csv", &csv(&fleet, 10, 1, 1));
+    let publisher = fleet.publisher();
+    let at = Timestamp::from_second(1_800_000_000).unwrap();
+    let order = CancelOrder { lane: None, job: None, batch: Some(batch.clone()), at };
+    let changed = orders::change(&fleet.link, &publisher, at, |orders| orders.cancelled.push(order));
+    fleet.runtime.block_on(changed).unwrap();
+    let why = format!("batch {batch} was cancelled at 2027-01-15T08:00:00Z");
+    fleet.home.run(&["submit", "servers.csv", "--batch", &batch]).refused(65, &why);
+    assert!(fleet.waiting("a") == 0 && !fleet.has_batch(&batch));
+    assert_eq!(fleet.home.run(&["submit", "servers.csv", "--batch", &other]).code, 0);
+    assert_eq!(fleet.waiting("a"), 5);
 }

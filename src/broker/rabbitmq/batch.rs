@@ -1,8 +1,10 @@
 //! A batch: the queue that collects its receipts, the notes about its submission beside them, and its messages.
 
 use super::{
-    fault::{self, answered, told},
+    commit::{CODE, LANE, LINE, REASON, SOURCE, TRACE},
+    fault::answered,
     link::Link,
+    lock::Lock,
     message::Message,
     names::{self, Names},
     topology::{self, short},
@@ -13,21 +15,20 @@ use crate::{
 };
 use jiff::Timestamp;
 use lapin::{
-    Channel,
     options::{QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// How long the queue of a batch is kept while nobody looks: seven days, in milliseconds.
 const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
 /// What jobs of events get on RabbitMQ 4; bulk has 0.
 const EVENT_PRIORITY: u8 = 9;
-/// `RESOURCE_LOCKED`: another connection has the queue for itself.
-const RESOURCE_LOCKED: u16 = 405;
 /// The routing key of a dead letter whose lane could not be read.
 const NO_LANE: &str = "-";
+/// Header of a bad row: its batch.
+const BATCH: &str = "tagmill-batch";
 
 /// How much was sent, from the start of the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,13 +91,6 @@ pub struct Batch {
     names: Names,
 }
 
-/// Something that only one process may do at a time. It ends with the connection, however that ends.
-#[derive(Debug)]
-pub struct Lock {
-    channel: Channel,
-    queue: String,
-}
-
 impl Batch {
     /// The batch of that id, whether it exists or not.
     pub fn new(id: &str, names: &Names) -> Self {
@@ -137,14 +131,23 @@ impl Batch {
         Ok(())
     }
 
-    /// The right to send its jobs. `None`: another process has it.
-    pub async fn lock_submit(&self, link: &Link) -> Result<Option<Lock>, BrokerError> {
-        lock(link, &self.names.temporary(&format!("submit.{}", stable_hash(&["batch", &self.id])))).await
+    /// The right to send its jobs, waiting for it for so long. `None`: another process has it.
+    pub async fn lock_submit(&self, link: &Link, patience: Duration) -> Result<Option<Lock>, BrokerError> {
+        self.lock(link, "submit", patience).await
     }
 
-    /// The right to read its queue. `None`: another process has it.
-    pub async fn lock_watch(&self, link: &Link) -> Result<Option<Lock>, BrokerError> {
-        lock(link, &self.names.temporary(&format!("watch.{}", stable_hash(&["batch", &self.id])))).await
+    /// The right to read its queue, waiting for it for so long. `None`: another process has it.
+    pub async fn lock_watch(&self, link: &Link, patience: Duration) -> Result<Option<Lock>, BrokerError> {
+        self.lock(link, "watch", patience).await
+    }
+
+    async fn lock(&self, link: &Link, what: &str, patience: Duration) -> Result<Option<Lock>, BrokerError> {
+        let name = format!("{what}.{}", stable_hash(&["batch", &self.id]));
+        match Lock::take_within(link, &name, patience).await {
+            Ok(lock) => Ok(Some(lock)),
+            Err(BrokerError::InUse(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// A note, on its way into the queue.
@@ -160,22 +163,23 @@ impl Batch {
         Message::json(self.names.direct(), self.queue.clone(), id, body)
     }
 
-    /// A row that is no job, on its way to the dead letters.
-    pub fn bad(&self, bad: &RawDeadLetter) -> Message {
+    /// A row that is no job, on its way to the dead letters. `made` is the time of the batch.
+    pub fn bad(&self, bad: &RawDeadLetter, made: Timestamp) -> Message {
         let key = bad.lane.as_ref().map_or(NO_LANE, LaneName::as_str).to_owned();
         let mut message = Message::json(self.names.dead(), key, bad.id.clone(), bad.body.clone())
-            .with_header("tagmill-code", &bad.code)
-            .with_header("tagmill-message", &bad.message)
-            .with_header("tagmill-batch", &self.id);
+            .with_header(CODE, &bad.code)
+            .with_header(REASON, &bad.message)
+            .with_header(BATCH, &self.id);
         message.content_type = "application/octet-stream";
+        message.timestamp = u64::try_from(made.as_second()).ok();
         if let Some(lane) = &bad.lane {
-            message = message.with_header("tagmill-lane", lane.as_str());
+            message = message.with_header(LANE, lane.as_str());
         }
         if let Some(source) = &bad.source {
-            message = message.with_header("tagmill-source", source);
+            message = message.with_header(SOURCE, source);
         }
         if let Some(line) = bad.line {
-            message = message.with_header("tagmill-line", &line.to_string());
+            message = message.with_header(LINE, &line.to_string());
         }
         message
     }
@@ -190,7 +194,7 @@ impl Batch {
         };
         message.timestamp = job.extras.created_at.and_then(|made| u64::try_from(made.as_second()).ok());
         match trace {
-            Some(trace) => message.with_header("traceparent", trace),
+            Some(trace) => message.with_header(TRACE, trace),
             None => message,
         }
     }
@@ -200,33 +204,6 @@ impl Batch {
 pub fn cancelled(orders: &Orders, batch: &str) -> Option<Timestamp> {
     let is_of = |of: &Option<String>| of.as_deref() == Some(batch);
     orders.cancelled.iter().find(|order| is_of(&order.batch) && order.job.is_none()).map(|order| order.at)
-}
-
-/// A queue that belongs to one connection: the broker itself says who was first, and forgets whoever goes.
-async fn lock(link: &Link, queue: &str) -> Result<Option<Lock>, BrokerError> {
-    let queue = queue.to_owned();
-    let channel = link.channel().await?;
-    let mut arguments = FieldTable::default();
-    // Where the vhost's default is a quorum queue: such a one cannot be exclusive.
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
-    let declared = channel.queue_declare(short(&queue)?, QueueDeclareOptions::exclusive(), arguments);
-    match tokio::time::timeout(fault::PATIENCE, declared).await {
-        Ok(Ok(_)) => Ok(Some(Lock { channel, queue })),
-        Ok(Err(error)) if fault::code(&error) == Some(RESOURCE_LOCKED) => Ok(None),
-        Ok(Err(error)) => Err(told(&error, &format!("declaring queue {queue}"))),
-        Err(_) => Err(BrokerError::Unavailable(format!("declaring queue {queue}: the broker did not answer"))),
-    }
-}
-
-impl Lock {
-    /// Gives it back.
-    pub async fn release(self) {
-        if let Ok(queue) = short(&self.queue) {
-            // Where it cannot be deleted, it goes with the connection.
-            let _ = answered("unlocking", self.channel.queue_delete(queue, QueueDeleteOptions::default())).await;
-        }
-        topology::close(&self.channel).await;
-    }
 }
 
 #[cfg(test)]
@@ -277,7 +254,7 @@ mod tests {
             line: Some(7),
             body: b"\xff,\0".to_vec(),
         };
-        let message = Batch::new("b", &Names::default()).bad(&bad);
+        let message = Batch::new("b", &Names::default()).bad(&bad, made());
         assert_eq!((&*message.body, message.content_type), (&b"\xff,\0"[..], "application/octet-stream"));
         let header = |name: &str| match message.headers.inner().get(name) {
             Some(AMQPValue::LongString(text)) => text.to_string(),

@@ -162,6 +162,9 @@ async fn watch_over(link: Link, tell: watch::Sender<LinkState>, companions: Vec<
 
 impl fmt::Debug for Consuming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consuming").field("address", &self.address).field("state", &*self.tell.borrow()).finish()
+        f.debug_struct("Consuming")
+            .field("address", &self.address)
+            .field("state", &*self.tell.borrow())
+            .finish_non_exhaustive()
     }
 }

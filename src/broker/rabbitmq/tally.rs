@@ -269,7 +269,9 @@ mod tests {
         let (early, late) = (receipt("1", 3, 100, false), receipt("1", 1, 200, false));
         for order in [[&early, &late, &early], [&late, &early, &late]] {
             let mut tally = Tally::default();
-            order.into_iter().for_each(|receipt| tally.receipt(receipt));
+            for receipt in order {
+                tally.receipt(receipt);
+            }
             tally.receipt(&receipt("2", 0, 50, false));
             assert_eq!(numbers(&tally), [2, 20, 19, 1]);
             assert_eq!(tally.last(), Some(Timestamp::from_second(200).unwrap()));
@@ -289,7 +291,9 @@ mod tests {
         let (own, replay) = (receipt("1", 3, 100, false), receipt("1", 0, 200, true));
         for order in [[&own, &replay], [&replay, &own]] {
             let mut tally = Tally::default();
-            order.into_iter().for_each(|receipt| tally.receipt(receipt));
+            for receipt in order {
+                tally.receipt(receipt);
+            }
             assert_eq!(numbers(&tally), [1, 10, 7, 3]);
         }
     }

@@ -1,9 +1,10 @@
 //! Reading a queue without taking anything out of it: everything stays unacked and goes back in order at the end.
 
 use super::{
-    fault::{self, answered, told},
+    depth::{Depth, Gauge},
+    fault::answered,
     link::Link,
-    names::{Names, job_binding},
+    names::job_binding,
     topology::{self, short},
 };
 use crate::{broker::BrokerError, job::JobId};
@@ -21,15 +22,6 @@ use tokio::task::{JoinError, JoinHandle};
 pub const HELD: u16 = 20_000;
 /// A message that is known to be there comes within that time, or somebody else has it.
 const QUIET: Duration = Duration::from_secs(5);
-
-/// How a queue stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Depth {
-    /// Messages that nobody holds.
-    pub messages: u32,
-    /// Consumers; of a lane only the active one.
-    pub consumers: u32,
-}
 
 /// One message as it was read.
 #[derive(Clone, PartialEq, Eq)]
@@ -66,52 +58,51 @@ struct Reader {
     read: u16,
 }
 
-/// How a queue stands, or `None` where there is no such queue.
-pub async fn depth(link: &Link, queue: &str) -> Result<Option<Depth>, BrokerError> {
-    // A channel of its own: the answer "there is none" closes it.
-    let channel = link.channel().await?;
-    let asked = channel.queue_declare(short(queue)?, QueueDeclareOptions::durable().passive(), FieldTable::default());
-    let answer = match tokio::time::timeout(fault::PATIENCE, asked).await {
-        Ok(Ok(queue)) => Some(Depth { messages: queue.message_count(), consumers: queue.consumer_count() }),
-        Ok(Err(error)) if fault::code(&error) == Some(fault::NOT_FOUND) => return Ok(None),
-        Ok(Err(error)) => return Err(told(&error, &format!("looking at queue {queue}"))),
-        Err(_) => return Err(BrokerError::Unavailable(format!("looking at queue {queue}: the broker did not answer"))),
-    };
-    topology::close(&channel).await;
-    Ok(answer)
+/// How a look at a queue went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Browsed {
+    /// Messages that were read; they are on their way back.
+    pub read: u64,
+    /// All that the queue had: what somebody else holds cannot be read.
+    pub is_all: bool,
 }
 
-/// Reads what is in a queue now, hands each message to `see`, and puts everything back. True when it was all there:
-/// what another consumer holds cannot be seen.
-pub async fn browse(link: &Link, queue: &str, mut see: impl FnMut(Read)) -> Result<bool, BrokerError> {
-    let Some(Depth { messages, .. }) = depth(link, queue).await? else { return Ok(true) };
+/// Reads what is in a queue now, hands each message to `see`, and puts everything back.
+pub async fn browse(link: &Link, queue: &str, mut see: impl FnMut(Read)) -> Result<Browsed, BrokerError> {
+    let mut gauge = Gauge::new(link);
+    let found = gauge.depth(queue).await?;
+    gauge.close().await;
+    let Some(Depth { ready, .. }) = found else { return Ok(Browsed { read: 0, is_all: true }) };
     let mut tail = Tail::open(link, queue, HELD).await?;
-    let mut left = messages;
+    let mut browsed = Browsed { read: 0, is_all: true };
     let mut outcome = Ok(());
-    while left > 0 {
+    while browsed.read < ready {
         match tokio::time::timeout(QUIET, tail.next()).await {
             Ok(Ok(read)) => see(read),
             Ok(Err(error)) => {
                 outcome = Err(error);
                 break;
             }
-            Err(_) => break,
+            Err(_) => {
+                browsed.is_all = false;
+                break;
+            }
         }
-        left -= 1;
+        browsed.read += 1;
     }
     tail.close().await;
-    outcome.map(|()| left == 0)
+    outcome.map(|()| browsed)
 }
 
 /// A queue that goes with the connection and gets every receipt of a job from now on.
-pub async fn bind_job(link: &Link, names: &Names, job: &JobId, name: &str) -> Result<String, BrokerError> {
-    let queue = names.temporary(name);
+pub async fn bind_job(link: &Link, job: &JobId, name: &str) -> Result<String, BrokerError> {
+    let queue = link.names().temporary(name);
     let channel = link.channel().await?;
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
     let what = format!("declaring queue {queue}");
     answered(&what, channel.queue_declare(short(&queue)?, QueueDeclareOptions::exclusive(), arguments)).await?;
-    let (exchange, key) = (short(names.receipts())?, short(&job_binding(job))?);
+    let (exchange, key) = (short(link.names().receipts())?, short(&job_binding(job))?);
     let bound = channel.queue_bind(short(&queue)?, exchange, key, QueueBindOptions::default(), FieldTable::default());
     answered(&format!("binding queue {queue}"), bound).await?;
     topology::close(&channel).await;

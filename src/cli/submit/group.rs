@@ -26,7 +26,8 @@ const ID_ROOM: usize = 192;
 #[derive(Clone, Debug)]
 pub struct Identity {
     batch: Arc<str>,
-    created_at: Timestamp,
+    /// When it began.
+    pub created_at: Timestamp,
     /// What the ids of jobs that have none begin with.
     prefix: String,
 }

@@ -124,7 +124,9 @@ fn look_at(reader: &Reader, identity: &Identity, rows: &mut Rows) -> Result<Plan
             }),
             _ => None,
         };
-        refused.iter().for_each(|bad| rows.tell(bad));
+        if let Some(bad) = refused {
+            rows.tell(&bad);
+        }
         grouping.add(digest, found, &mut |piece| {
             pieces.push(piece);
             Ok::<(), InputError>(())

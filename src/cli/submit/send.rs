@@ -8,7 +8,7 @@ use crate::{
     broker::{
         BrokerError, RawDeadLetter,
         rabbitmq::{
-            Batch, Link, LinkState, Message, Publisher,
+            Address, Batch, Gauge, Link, LinkState, Message, Publisher,
             batch::{Note, Sent},
         },
     },
@@ -18,6 +18,7 @@ use crate::{
         progress, report,
     },
 };
+use jiff::Timestamp;
 use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -79,8 +80,8 @@ pub struct Sending<'s> {
     /// Items of the whole batch.
     pub items: u64,
     pub publisher: &'s Publisher,
-    /// For making the batch's queue anew.
-    pub link: &'s Link,
+    /// For looking after the batch's queue.
+    pub address: &'s Address,
     pub trace: Option<String>,
     pub interrupts: &'s Interrupts,
 }
@@ -125,8 +126,9 @@ impl Sending<'_> {
                         confirmed_at = Instant::now();
                     } else if confirmed_at.elapsed() > STALLED {
                         confirmed_at = Instant::now();
-                        if let Err(error) = self.batch.declare(self.link).await {
-                            tracing::warn!(why = %error, "the queue of the batch cannot be looked at");
+                        if let Err(error) = self.is_there().await {
+                            (early, parcels) = (Some(Early::Refused(error)), None);
+                            flights.clear();
                         }
                     }
                 }
@@ -153,22 +155,43 @@ impl Sending<'_> {
                         }
                     }
                 }
-                parcel = next(&mut parcels), if room => match parcel {
-                    Some(Parcel { message, sent }) => {
+                parcel = next(&mut parcels), if room => {
+                    if let Some(Parcel { message, sent }) = parcel {
                         bytes += message.body.len();
                         self.begin(message, Some(sent), &mut flights).await;
-                    }
-                    None => {
+                    } else {
                         parcels = None;
                         if let Ok(Err(error)) = (&mut reading).await {
                             early = Some(Early::Unreadable(error));
                         }
                     }
-                },
+                }
             }
         }
         bar.finish_and_clear();
         Outcome { sent, early }
+    }
+
+    /// Whether the batch's queue is there, as far as that can be found out. Without it a note has nowhere to go, and the
+    /// publisher would try for ever.
+    async fn is_there(&self) -> Result<(), BrokerError> {
+        let found = async {
+            let link = Link::open(self.address, "tagmill submit").await?;
+            let found = Gauge::new(&link).depth(self.batch.queue()).await;
+            link.close().await;
+            found
+        };
+        match found.await {
+            Ok(None) => {
+                let why = format!("queue {} was removed while the batch was sent", self.batch.queue());
+                Err(BrokerError::Refused(why))
+            }
+            Ok(Some(_)) => Ok(()),
+            Err(error) => {
+                tracing::warn!(why = %error, "the queue of the batch cannot be looked at");
+                Ok(())
+            }
+        }
     }
 
     async fn begin(&self, message: Message, sent: Option<Sent>, flights: &mut VecDeque<Flight>) {
@@ -184,7 +207,7 @@ impl Sending<'_> {
         let (reader, identity, batch) = (Arc::clone(&self.reader), self.identity.clone(), self.batch.clone());
         let (already, trace) = (self.already, self.trace.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            let mut packing = Packing { batch, already, trace, sent: Sent::default() };
+            let mut packing = Packing { batch, made: identity.created_at, already, trace, sent: Sent::default() };
             let mut grouping = Grouping::new(&identity, |lane, resource| plan::key(&reader, lane, resource));
             let mut emit = |piece| match packing.parcel(piece) {
                 // Nobody takes it any more: the command is ending.
@@ -213,6 +236,7 @@ enum Stop {
 /// Pieces to messages, without those that were sent before.
 struct Packing {
     batch: Batch,
+    made: Timestamp,
     already: Sent,
     trace: Option<String>,
     sent: Sent,
@@ -240,7 +264,8 @@ impl Packing {
                     line: Some(bad.line),
                     body: bad.bytes,
                 };
-                (self.sent.bad > self.already.bad).then(|| Parcel { message: self.batch.bad(&letter), sent: self.sent })
+                (self.sent.bad > self.already.bad)
+                    .then(|| Parcel { message: self.batch.bad(&letter, self.made), sent: self.sent })
             }
         }
     }

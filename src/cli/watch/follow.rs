@@ -5,8 +5,8 @@ use crate::{
     broker::{
         BrokerError,
         rabbitmq::{
-            Address, Batch, Link, Tally,
-            watch::{Depth, HELD, Tail, depth},
+            Address, Batch, Depth, Gauge, Link, Lock, Tally,
+            watch::{HELD, Tail},
         },
     },
     cli::{
@@ -30,6 +30,8 @@ const RENEWED: Duration = Duration::from_mins(20);
 const QUIET: Duration = Duration::from_millis(200);
 /// What is known to be in the queue comes faster than that, unless somebody else holds it.
 const SILENT: Duration = Duration::from_secs(5);
+/// How long a watch that is asked to end goes on reading what is there.
+const LEAVING: Duration = Duration::from_secs(2);
 /// A watcher that has just gone may be counted for that long.
 const GOING: Duration = Duration::from_secs(3);
 /// The same, when it is our own lost connection: the broker notices after three heartbeats.
@@ -112,10 +114,15 @@ impl Following<'_> {
         let mut patience = GOING;
         let mut was_there = false;
         loop {
-            let outcome = match self.connect(&mut patience).await {
-                Ok(Some(link)) => {
+            let outcome = match self.connect(patience).await {
+                Ok(Some((link, lock))) => {
                     was_there = true;
-                    self.rounds(&link).await
+                    let outcome = self.rounds(&link).await;
+                    if outcome.is_ok() {
+                        lock.release().await;
+                        link.close().await;
+                    }
+                    outcome
                 }
                 Ok(None) => return Ok(true),
                 Err(error) => Err(error),
@@ -136,32 +143,40 @@ impl Following<'_> {
         }
     }
 
-    /// A connection that has the batch to itself. `None`: interrupted.
-    async fn connect(&self, patience: &mut Duration) -> Result<Option<Link>, Lost> {
-        let end = Instant::now() + *patience;
+    /// A connection that has the batch to itself, and the right to it. `None`: interrupted.
+    async fn connect(&self, patience: Duration) -> Result<Option<(Link, Lock)>, Lost> {
         let link = Link::open(self.address, &format!("tagmill watch {}", self.batch.id)).await?;
-        loop {
-            let found = depth(&link, self.batch.queue()).await?.ok_or_else(|| self.gone())?;
-            // It goes with the connection; who comes second is refused by the broker itself.
-            if found.consumers == 0
-                && let Some(lock) = self.batch.lock_watch(&link).await?
-            {
-                drop(lock);
-                return Ok(Some(link));
-            }
+        let busy = || {
+            let why = format!(
+                "batch {} is being watched by another process; each receipt goes to one of the two, so only one can add \
+                 them up",
+                self.batch.id
+            );
+            Lost::Stop(Stop { code: exit::UNAVAILABLE, why })
+        };
+        let end = Instant::now() + patience;
+        let lock = tokio::select! {
+            lock = self.batch.lock_watch(&link, patience) => lock?.ok_or_else(busy)?,
+            () = self.interrupts.asked() => return Ok(None),
+        };
+        // Whoever reads it by other means than ours is seen too, and what a reader held is back when it is gone.
+        while self.depth(&link).await?.consumers > 0 {
             if Instant::now() > end {
-                let why = format!(
-                    "batch {} is being watched by another process; each receipt goes to one of the two, so only one can \
-                     add them up",
-                    self.batch.id
-                );
-                return Err(Lost::Stop(Stop { code: exit::UNAVAILABLE, why }));
+                return Err(busy());
             }
             tokio::select! {
                 () = sleep(QUIET) => {}
                 () = self.interrupts.asked() => return Ok(None),
             }
         }
+        Ok(Some((link, lock)))
+    }
+
+    async fn depth(&self, link: &Link) -> Result<Depth, Lost> {
+        let mut gauge = Gauge::new(link);
+        let found = gauge.depth(self.batch.queue()).await?;
+        gauge.close().await;
+        found.ok_or_else(|| self.gone())
     }
 
     fn gone(&self) -> Lost {
@@ -171,26 +186,21 @@ impl Following<'_> {
 
     async fn rounds(&mut self, link: &Link) -> Result<bool, Lost> {
         loop {
-            let Depth { messages, .. } = depth(link, self.batch.queue()).await?.ok_or_else(|| self.gone())?;
+            let backlog = self.depth(link).await?.ready;
             let mut tail = Tail::open(link, self.batch.queue(), HELD).await?;
-            let round = self.round(link, &mut tail, messages).await;
+            let round = self.round(link, &mut tail, backlog).await;
             tail.close().await;
             match round? {
-                Round::Done => break,
-                Round::Interrupted => {
-                    link.close().await;
-                    return Ok(true);
-                }
+                Round::Done => return Ok(false),
+                Round::Interrupted => return Ok(true),
                 Round::Renew => {}
             }
         }
-        link.close().await;
-        Ok(false)
     }
 
-    async fn round(&mut self, link: &Link, tail: &mut Tail, backlog: u32) -> Result<Round, Lost> {
+    async fn round(&mut self, link: &Link, tail: &mut Tail, backlog: u64) -> Result<Round, Lost> {
         let began = Instant::now();
-        let mut unread = u64::from(backlog);
+        let mut unread = backlog;
         let mut last = began;
         // What was there already says nothing of how fast it goes.
         let mut start = None;
@@ -206,7 +216,16 @@ impl Following<'_> {
             }
             tokio::select! {
                 biased;
-                () = self.interrupts.asked() => return Ok(Round::Interrupted),
+                () = self.interrupts.asked() => {
+                    // What has come already belongs to the ledger so far.
+                    let end = Instant::now() + LEAVING;
+                    while Instant::now() < end
+                        && let Ok(read) = timeout(QUIET, tail.next()).await
+                    {
+                        self.tally.take(self.batch, &read?);
+                    }
+                    return Ok(Round::Interrupted);
+                }
                 _ = tick.tick() => {
                     if caught_up {
                         start.get_or_insert((Instant::now(), self.tally.sum().done));
@@ -231,7 +250,7 @@ impl Following<'_> {
             return Ok(());
         }
         self.look_at = Some(Instant::now() + SENDER);
-        if let Some(lock) = self.batch.lock_submit(link).await? {
+        if let Some(lock) = self.batch.lock_submit(link, Duration::ZERO).await? {
             lock.release().await;
             let (id, sent) = (&self.batch.id, report::count(self.tally.sent().jobs, "job"));
             let of =
