@@ -1,23 +1,14 @@
 //! The task of one lane while it is open: one input, all its actions, then sleep until something happens.
 
 use super::{
-    CAPACITY, Client, Waits, WorkerError, clock,
-    credentials::Keeper,
-    identity::Identity,
-    naming::Names,
-    notes::tell,
-    outbox::Outbox,
-    standing::Standing,
-    view::{Board, Stand},
+    WorkerError, clock, identity::Identity, notes::tell, outbox::Outbox, parts::Parts, standing::Standing, view::Stand,
     work::Reading,
 };
 use crate::{
     broker::{Broker, BrokerError, Deed, Delivery, Feed, Orders, Ticket},
     call::{Answer, Blame, Call, Failure, Fate, Kind, Memo, Moment},
-    config::{LaneConfig, Mode},
-    lane::{Action, CallId, Control, Counts, Emission, Lane, Note, Now, Settings, Settlement, Status},
-    plan::Caps,
-    provider::Provider,
+    config::Mode,
+    lane::{Action, CallId, Control, Counts, Emission, Lane, Note, Now, Settlement, Status},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
@@ -38,17 +29,6 @@ const FILLED_BY: Duration = Duration::from_millis(500);
 
 /// How often the lane looks at what nobody tells it.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// What all owners of a lane in this process share.
-#[derive(Clone, Debug)]
-pub(super) struct Parts {
-    pub(super) config: Arc<LaneConfig>,
-    pub(super) provider: Arc<dyn Provider>,
-    pub(super) client: Client,
-    pub(super) keeper: Keeper,
-    pub(super) board: Arc<Board>,
-    pub(super) waits: Waits,
-}
 
 /// How a lane's task ended, in good order: everything that is final is settled, the rest is free for the next owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +85,7 @@ impl<B: Broker> LaneTask<B> {
             standing: Standing::at_open(&name, &obeyed),
             obeyed,
             identity: Identity::new(name, parts.keeper.clone(), &parts.waits),
-            lane: machine::<B>(&parts, epoch),
+            lane: parts.machine(epoch, B::REMEMBERS_MARKS),
             started: clock::monotonic(),
             epoch,
             calls: 0,
@@ -236,7 +216,7 @@ impl<B: Broker> LaneTask<B> {
         let paused = self.lane.status().paused.filter(|_| !self.standing.is_paused());
         self.active = true;
         (self.started, self.epoch) = (clock::monotonic(), clock::wall());
-        self.lane = machine::<B>(&self.parts, self.epoch);
+        self.lane = self.parts.machine(self.epoch, B::REMEMBERS_MARKS);
         self.hold_back();
         if self.standing.is_paused() {
             tracing::info!(lane = %self.parts.config.name, "taken over as it was: paused by the operator");
@@ -381,25 +361,6 @@ impl<B: Broker> LaneTask<B> {
         add(&mut status.counts, &self.earlier);
         self.parts.board.show(status, self.active, oldest, full);
     }
-}
-
-/// A machine with nothing to do and an empty rate bucket.
-fn machine<B: Broker>(parts: &Parts, epoch: Timestamp) -> Lane {
-    let (config, limits) = (&parts.config, parts.provider.limits());
-    let settings = Settings {
-        name: config.name.clone(),
-        caps: Caps { resources: limits.resources_per_call, tags: limits.tags_per_call, keys: limits.keys_per_call },
-        per_second: config.rate.per_second,
-        burst: config.rate.burst,
-        concurrency: config.concurrency,
-        max_attempts: config.retry.max_attempts,
-        give_up_after: config.retry.give_up_after,
-        capacity: CAPACITY,
-        seed: clock::seed(),
-        epoch,
-        marks: B::REMEMBERS_MARKS,
-    };
-    Lane::new(settings, Box::new(Names(parts.provider.clone())), Now::ZERO)
 }
 
 /// When to form the first call at the latest. A queue of our own is read to its end, so that a plan of all of it is kept.

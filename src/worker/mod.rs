@@ -10,6 +10,7 @@ mod member;
 mod naming;
 mod notes;
 mod outbox;
+mod parts;
 mod readiness;
 mod report;
 mod service;
@@ -30,14 +31,13 @@ use crate::{
     config::LaneConfig,
     job::LaneName,
 };
-use credentials::Keeper;
-use lane_task::{LaneTask, Parts};
+use lane_task::LaneTask;
+use parts::Parts;
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
 };
-use view::Board;
 
 /// Items a lane holds at most: the planning window, and the bound on memory (at most 1 KB an item).
 pub const CAPACITY: usize = 200_000;
@@ -159,25 +159,5 @@ impl Worker {
             }
         }
         paused
-    }
-}
-
-impl Parts {
-    /// The parts of these lanes; one pool of connections serves them all.
-    fn of(lanes: &[LaneConfig], news: &Arc<Notify>, waits: &Waits) -> Result<Vec<Self>, WorkerError> {
-        let client = Client::new().map_err(WorkerError::Client)?;
-        let parts = lanes.iter().map(|config| {
-            let provider = (config.provider.build)(&config.settings)
-                .map_err(|why| WorkerError::Provider { lane: config.name.clone(), why })?;
-            Ok(Self {
-                provider: Arc::from(provider),
-                client: client.clone(),
-                keeper: Keeper::new(config, client.clone()),
-                board: Arc::new(Board::new(config.name.clone(), Arc::clone(news))),
-                waits: waits.clone(),
-                config: Arc::new(config.clone()),
-            })
-        });
-        parts.collect()
     }
 }

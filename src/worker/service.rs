@@ -1,7 +1,8 @@
 //! A worker that runs for ever: a supervisor per lane, one state for all of them, and an end in good order.
 
 use super::{
-    LaneView, Parts, Stand, WorkerError,
+    LaneView, Stand, WorkerError,
+    parts::Parts,
     readiness::{self, Readiness, Sources},
     supervisor::{Supervisor, Waits},
 };

@@ -2,7 +2,8 @@
 
 use super::{
     WorkerError, clock,
-    lane_task::{Ending, LaneTask, Parts, told_to},
+    lane_task::{Ending, LaneTask, told_to},
+    parts::Parts,
     view::Stand,
 };
 use crate::{
