@@ -383,7 +383,12 @@ fn a_replay_that_is_killed_again_and_again_loses_nothing() {
             assert!(lost.is_empty(), "round {round}: neither dead nor sent: {lost:?}");
             let order: Vec<_> = list.as_array().unwrap().iter().map(|dead| dead["job"].as_str().unwrap()).collect();
             let breaks: Vec<_> = order.windows(2).filter(|pair| pair[0] > pair[1]).collect();
-            assert!(breaks.is_empty(), "round {round}: another order in {} from {} on: {breaks:?}", order.len(), order[0]);
+            assert!(
+                breaks.is_empty(),
+                "round {round}: another order in {} from {} on: {breaks:?}",
+                order.len(),
+                order[0]
+            );
         }
         let done = home.run(&["dlq", "replay", "--yes"]).await;
         assert_eq!(done.code, 0, "{done:?}");

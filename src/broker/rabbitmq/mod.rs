@@ -18,6 +18,8 @@ pub mod topology;
 pub mod unrouted;
 
 mod fault;
+mod own;
+mod walk;
 
 pub use address::{Address, Tls};
 pub use depth::{Depth, Gauge};
