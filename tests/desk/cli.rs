@@ -232,6 +232,35 @@ desk-b: paused; no worker has the lane now, the next one will find it paused
 }
 
 #[test]
+fn a_command_that_is_killed_while_it_changes_the_orders_takes_none_back() {
+    on_a_clean_broker(|| async {
+        let (link, publisher, home) = (link().await, publisher(), Home::new());
+        let now = clock::wall();
+        let lanes: BTreeSet<_> = ["desk-a", "desk-b", "desk-c"].map(lane).into();
+        orders::register(&link, &publisher, now, lanes.clone()).await.unwrap();
+        orders::change(&link, &publisher, now, |orders| orders.pause(&lane("desk-c"), now)).await.unwrap();
+        for round in 0..24_u64 {
+            let mut child = home.start(&[if round % 2 == 0 { "pause" } else { "resume" }, "desk-a"]);
+            // From before it is connected to after it is done.
+            until("its moment has come", async || {
+                tokio::time::sleep(Duration::from_millis(15 * round)).await;
+                true
+            })
+            .await;
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let orders = orders::read(&link).await.unwrap();
+            assert_eq!(orders.lanes, lanes, "round {round}");
+            assert!(orders.paused.contains_key(&lane("desk-c")), "round {round}: {orders:?}");
+        }
+        let done = home.run(&["pause", "desk-a"]).await;
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(orders::read(&link).await.unwrap().paused.contains_key(&lane("desk-a")));
+        assert_eq!(ready(&link, names::ORDERS).await, 1);
+    });
+}
+
+#[test]
 fn a_worker_that_does_not_follow_is_told_and_the_order_stands() {
     on_a_clean_broker(|| async {
         let (link, home) = (link().await, Home::new());

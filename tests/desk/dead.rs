@@ -10,7 +10,10 @@ use std::{collections::BTreeSet, time::Duration};
 use tagmill::{
     broker::{
         BrokerError, DeadFilter, Pick, StoredDead,
-        rabbitmq::dead::{DeadLetters, Index, Picked},
+        rabbitmq::{
+            Address, Publisher, Tls, Topology,
+            dead::{DeadLetters, Index, Picked},
+        },
     },
     job::{Job, Resource, stable_id},
     worker::clock,
@@ -229,6 +232,27 @@ fn a_replay_goes_to_the_lane_it_came_from_as_new_work_in_the_old_order() {
         let left: Vec<_> = left.entries(&DeadFilter::default()).map(|entry| entry.job.clone()).collect();
         let left: Vec<_> = left.iter().map(|job| job.as_ref().map_or("-", |job| job.as_str())).collect();
         assert_eq!(left, ["nowhere", "-", "late"]);
+    });
+}
+
+#[test]
+fn nothing_is_removed_before_its_job_is_safe() {
+    on_a_clean_broker(|| async {
+        let link = link().await;
+        let on = Letters::of(&link).await;
+        on.lane("desk-a").await;
+        for n in 0..300 {
+            on.dead(&dead_letter(&job("desk-a", &format!("j{n}"), &["r1"]), "X")).await;
+        }
+        let letters = DeadLetters::new(link.clone());
+        let index = letters.index(clock::wall()).await.unwrap();
+        let picked = index.pick(&everything()).unwrap();
+        // Takes what it is given and never has a connection.
+        let nowhere = Address::parse("amqp://127.0.0.1:1", Tls::default()).unwrap();
+        let publisher = Publisher::start(nowhere, "desk test".into(), Topology::Assert);
+        let replaying = letters.replay(&publisher, &index, &picked, clock::wall());
+        assert!(tokio::time::timeout(Duration::from_secs(1), replaying).await.is_err(), "who has confirmed them?");
+        assert_eq!(ids(&letters.index(clock::wall()).await.unwrap()), ids(&index));
     });
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tagmill::{
     broker::{
         BrokerError, DeadEntry, DeadFilter, Pick, StoredDead,
-        rabbitmq::{Link, Topology, dead::DeadLetters, unrouted},
+        rabbitmq::{Address, Link, Publisher, Tls, Topology, dead::DeadLetters, unrouted},
     },
     worker::clock,
 };
@@ -81,6 +81,24 @@ fn a_worker_that_is_lost_again_and_again_loses_none_and_repeats_have_the_same_id
         .await;
         let ids: BTreeSet<_> = entries.iter().map(|entry| &entry.id).collect();
         assert_eq!((entries.len(), ids.len()), (600, 600));
+    });
+}
+
+#[test]
+fn nothing_is_settled_before_its_dead_letter_is_safe() {
+    on_a_clean_broker(|| async {
+        let watching = link().await;
+        let on = Letters::of(&watching).await;
+        for n in 0..100 {
+            on.unrouted("desk-x", format!("message {n}").as_bytes()).await;
+        }
+        let link = link().await;
+        let nowhere = Address::parse("amqp://127.0.0.1:1", Tls::default()).unwrap();
+        let publisher = Publisher::start(nowhere, "desk test".into(), Topology::Assert);
+        let serving = unrouted::serve(&link, &publisher);
+        assert!(tokio::time::timeout(Duration::from_secs(1), serving).await.is_err());
+        link.close().await;
+        until("all are back", async || ready(&watching, names::UNROUTED).await == 100).await;
     });
 }
 

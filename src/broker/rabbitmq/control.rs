@@ -12,12 +12,13 @@ use super::{
     message::Message,
     names::Names,
     orders,
-    topology::{close, short},
+    own::Own,
+    topology::short,
 };
 use crate::broker::{BrokerError, Orders};
 use futures_core::Stream as _;
 use lapin::{
-    Channel, Consumer,
+    Consumer,
     message::Delivery,
     options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
     types::FieldTable,
@@ -163,7 +164,7 @@ async fn hear(link: &Link, worker: &str, news: &Notify, questions: &mpsc::Sender
             Some(Ok(delivery)) => delivery,
             Some(Err(error)) => return told(&error, "hearing questions and news"),
             None => {
-                close(&channel).await;
+                channel.close().await;
                 return BrokerError::Unavailable("the worker's queue for questions and news is gone".into());
             }
         };
@@ -180,8 +181,8 @@ async fn hear(link: &Link, worker: &str, news: &Notify, questions: &mpsc::Sender
     }
 }
 
-async fn subscribe(link: &Link, worker: &str) -> Result<(Channel, Consumer), BrokerError> {
-    let channel = link.channel().await?;
+async fn subscribe(link: &Link, worker: &str) -> Result<(Own, Consumer), BrokerError> {
+    let channel = Own::open(link).await?;
     let queue = link.names().worker_queue(worker);
     let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
     let none = FieldTable::default;

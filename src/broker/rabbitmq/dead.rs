@@ -5,14 +5,13 @@ mod letter;
 mod reading;
 mod replay;
 mod seen;
-mod walk;
 
 pub use index::{Index, Picked};
 pub use letter::raw as raw_letter;
 pub use replay::{Replay, Sent};
 pub(super) use seen::{UNKNOWN_LANE, digest, unknown_lane};
 
-use super::link::Link;
+use super::{link::Link, walk::Step};
 use crate::broker::{BrokerError, DeadCount, StoredDead};
 use jiff::Timestamp;
 use reading::Reading;
@@ -32,7 +31,7 @@ impl DeadLetters {
 
     /// Looks at all of them. Everything stays where it is, in its order.
     pub async fn index(&self, now: Timestamp) -> Result<Index, BrokerError> {
-        let mut reading = Reading::begin(&self.link).await?;
+        let mut reading = Reading::begin(&self.link, Step::Whole).await?;
         let mut index = Index::new(self.link.names().clone());
         let read = async {
             while let Some((place, delivery)) = reading.next().await? {
@@ -54,7 +53,7 @@ impl DeadLetters {
         now: Timestamp,
         mut each: impl FnMut(StoredDead) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut reading = Reading::begin(&self.link).await?;
+        let mut reading = Reading::begin(&self.link, index.step()).await?;
         let read = async {
             let mut pass = Pass::over(index, picked, now);
             while let Some((place, delivery)) = reading.next().await? {
@@ -73,7 +72,7 @@ impl DeadLetters {
 
     /// Removes the picked ones for good.
     pub async fn discard(&self, index: &Index, picked: &Picked, now: Timestamp) -> Result<DeadCount, BrokerError> {
-        let mut reading = Reading::begin(&self.link).await?;
+        let mut reading = Reading::begin(&self.link, index.step()).await?;
         let mut count = DeadCount::default();
         let discarded = async {
             let mut pass = Pass::over(index, picked, now);

@@ -3,10 +3,11 @@
 use super::{
     fault::{NOT_FOUND, code, told, waited},
     link::Link,
-    topology::{close, short},
+    own::Own,
+    topology::short,
 };
 use crate::broker::BrokerError;
-use lapin::{Channel, options::QueueDeclareOptions, types::FieldTable};
+use lapin::{options::QueueDeclareOptions, types::FieldTable};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -26,7 +27,7 @@ pub struct Depth {
 #[derive(Debug)]
 pub struct Gauge<'l> {
     link: &'l Link,
-    channel: Option<Channel>,
+    channel: Option<Own>,
 }
 
 impl<'l> Gauge<'l> {
@@ -39,7 +40,7 @@ impl<'l> Gauge<'l> {
     pub async fn depth(&mut self, queue: &str) -> Result<Option<Depth>, BrokerError> {
         let channel = match self.channel.take() {
             Some(channel) => channel,
-            None => self.link.channel().await?,
+            None => Own::open(self.link).await?,
         };
         let what = format!("looking at queue {queue}");
         let passive = QueueDeclareOptions { passive: true, ..Default::default() };
@@ -54,12 +55,13 @@ impl<'l> Gauge<'l> {
         }
     }
 
-    /// Waits until the queue has as many ready messages, or for so long. What was handed out comes back with the close
-    /// of its channel, but the broker does not say when; until then it would look lost to the next one who looks.
-    pub async fn wait_for(&mut self, queue: &str, ready: u64, patience: Duration) -> Result<bool, BrokerError> {
+    /// Waits until the queue has at most so many consumers, or for so long. Messages that a consumer holds come back in
+    /// the moment in which it goes with its channel, but the broker does not say when; until then they would look lost to
+    /// the next one who looks.
+    pub async fn wait_for(&mut self, queue: &str, consumers: u64, patience: Duration) -> Result<bool, BrokerError> {
         let end = Instant::now() + patience;
         loop {
-            if self.depth(queue).await?.is_none_or(|depth| depth.ready >= ready) {
+            if self.depth(queue).await?.is_none_or(|depth| depth.consumers <= consumers) {
                 return Ok(true);
             }
             if Instant::now() >= end {
@@ -71,8 +73,8 @@ impl<'l> Gauge<'l> {
 
     /// Gives the channel back.
     pub async fn close(self) {
-        if let Some(channel) = &self.channel {
-            close(channel).await;
+        if let Some(channel) = self.channel {
+            channel.close().await;
         }
     }
 }

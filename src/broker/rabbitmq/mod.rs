@@ -31,7 +31,9 @@ mod held;
 mod keeper;
 mod lane_channel;
 mod order;
+mod own;
 mod rabbit;
+mod walk;
 mod window;
 
 pub use address::{Address, Tls};

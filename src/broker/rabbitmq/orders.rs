@@ -5,23 +5,21 @@
 
 use super::{
     depth::Gauge,
-    fault::{NOT_FOUND, PATIENCE, answered, code, told, waited},
+    fault::{PATIENCE, answered},
     link::Link,
     lock::Lock,
     message::Message,
     names::Names,
+    own::Own,
     publisher::Publisher,
-    topology::{close, short},
+    walk::{Step, Walk, settled},
 };
 use crate::{
     broker::{BrokerError, Orders},
     job::LaneName,
 };
 use jiff::Timestamp;
-use lapin::{
-    Channel,
-    options::{BasicAckOptions, BasicGetOptions},
-};
+use lapin::{Consumer, options::BasicAckOptions};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
@@ -29,8 +27,6 @@ use std::{sync::Arc, time::Duration};
 const LOCK: &str = "orders";
 /// How long the broker may take to confirm a new document: it may be blocked, and the lock must not be held for ever.
 const CONFIRM: Duration = Duration::from_secs(20);
-/// How long a document may be out of sight: whoever held it broke off a moment ago.
-const HIDDEN: Duration = Duration::from_millis(300);
 /// How long a document may take to be back in its queue.
 const BACK: Duration = Duration::from_secs(5);
 
@@ -40,7 +36,7 @@ pub async fn read(link: &Link) -> Result<Orders, BrokerError> {
     let read = async {
         let held = Held::take(link).await?;
         let orders = held.orders();
-        held.end(link, 0).await;
+        held.end(link).await;
         orders
     };
     let read = read.await;
@@ -64,7 +60,7 @@ pub async fn change(
         let before = match held.orders() {
             Ok(orders) => orders,
             Err(error) => {
-                held.end(link, 0).await;
+                held.end(link).await;
                 return Err(error);
             }
         };
@@ -72,12 +68,12 @@ pub async fn change(
         change(&mut orders);
         orders.drop_old(now);
         if orders == before && held.documents.len() <= 1 {
-            held.end(link, 0).await;
+            held.end(link).await;
             return Ok(orders);
         }
         orders.revision = before.revision + 1;
         if let Err(error) = store(publisher, link.names(), &orders).await {
-            held.end(link, 0).await;
+            held.end(link).await;
             return Err(error);
         }
         held.replace(link).await;
@@ -123,54 +119,55 @@ async fn tell(publisher: &Publisher, names: &Names, revision: u64) {
 
 /// Documents taken out of the queue, not acked: closing the channel puts them back.
 struct Held {
-    channel: Channel,
+    channel: Own,
     queue: Arc<str>,
     documents: Vec<(u64, Orders)>,
     /// Messages in the queue that are no orders, and what is wrong with the first.
     strange: (u64, Option<String>),
+    /// They show that the documents are out, and go after the channel.
+    consumers: Vec<Consumer>,
 }
 
 impl Held {
     /// Takes all there is.
     async fn take(link: &Link) -> Result<Self, BrokerError> {
         let mut gauge = Gauge::new(link);
-        let is_there = gauge.wait_for(link.names().orders(), 1, HIDDEN).await?;
+        let queue = link.names().orders();
+        let depth = settled(&mut gauge, queue).await?;
         gauge.close().await;
-        let channel = link.channel().await?;
-        let mut held =
-            Self { channel, queue: link.names().orders().clone(), documents: Vec::new(), strange: (0, None) };
-        if !is_there {
-            return Ok(held);
-        }
-        loop {
-            let what = "reading the standing orders";
-            let getting = held.channel.basic_get(short(link.names().orders())?, BasicGetOptions::default());
-            let message = match waited(what, getting).await? {
-                Ok(Some(message)) => message,
-                Ok(None) => return Ok(held),
-                // Nobody has made the queue yet.
-                Err(error) if code(&error) == Some(NOT_FOUND) => return Ok(held),
-                Err(error) => return Err(told(&error, what)),
-            };
-            match serde_json::from_slice(&message.delivery.data) {
-                Ok(orders) => held.documents.push((message.delivery.delivery_tag, orders)),
+        // An empty queue means that nothing is paused: it must be empty, and not only look so.
+        let Ok(depth) = depth else {
+            return Err(BrokerError::Unavailable(format!(
+                "the standing orders are in the hands of somebody who does not let them go: end the consumers of queue \
+                 {queue}"
+            )));
+        };
+        let ready = depth.map_or(0, |depth| depth.ready);
+        let channel = Own::open(link).await?;
+        let mut walk = Walk::new(link, &channel, queue, ready, Step::Whole);
+        let (documents, consumers) = (Vec::new(), Vec::new());
+        let mut held = Self { channel, queue: queue.clone(), documents, strange: (0, None), consumers };
+        while let Some(delivery) = walk.next().await? {
+            match serde_json::from_slice(&delivery.data) {
+                Ok(orders) => held.documents.push((delivery.delivery_tag, orders)),
                 Err(error) => {
                     held.strange.0 += 1;
                     held.strange.1.get_or_insert_with(|| error.to_string());
                 }
             }
         }
+        held.consumers = walk.into_consumers();
+        Ok(held)
     }
 
     /// What the documents say. An error where there are only strange ones: a lane that somebody has paused must not go
     /// on because of one that cannot be read.
     fn orders(&self) -> Result<Orders, BrokerError> {
         if let (strange @ 1.., why) = &self.strange {
-            let why = why.as_deref().unwrap_or_default();
+            let (why, queue) = (why.as_deref().unwrap_or_default(), &self.queue);
             let text = format!(
-                "{strange} of the messages in queue {} are no standing orders ({why}): take them out of the \
-                 queue; if nothing is left in it then, nothing is paused and nothing cancelled",
-                self.queue
+                "{strange} of the messages in queue {queue} are no standing orders ({why}): take them out of the \
+                 queue; if nothing is left in it then, nothing is paused and nothing cancelled"
             );
             if self.documents.is_empty() {
                 return Err(BrokerError::Storage(text));
@@ -193,16 +190,16 @@ impl Held {
                 tracing::warn!(%error, "the old standing orders stay beside the new ones for now");
             }
         }
-        self.end(link, 1).await;
+        self.end(link).await;
     }
 
-    /// Puts back what is still held, and waits until it is there, together with `more`.
-    async fn end(self, link: &Link, more: u64) {
-        close(&self.channel).await;
-        let there = self.documents.len() as u64 + self.strange.0 + more;
-        let mut gauge = Gauge::new(link);
-        if there > 0 && !matches!(gauge.wait_for(link.names().orders(), there, BACK).await, Ok(true)) {
-            tracing::warn!("the standing orders are not back in queue {} after {BACK:?}", link.names().orders());
+    /// Puts back what is still held, and waits until it is there.
+    async fn end(self, link: &Link) {
+        self.channel.close().await;
+        drop(self.consumers);
+        let (mut gauge, queue) = (Gauge::new(link), link.names().orders());
+        if !matches!(gauge.wait_for(queue, 0, BACK).await, Ok(true)) {
+            tracing::warn!("the standing orders are not back in queue {queue} after {BACK:?}");
         }
         gauge.close().await;
     }

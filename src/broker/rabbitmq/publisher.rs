@@ -188,7 +188,13 @@ impl Task {
                         };
                     }
                 }
-                end => return end,
+                end => {
+                    // A channel that is left open when its connection is closed makes the library break it off.
+                    if matches!(end, End::Done) {
+                        topology::close(&channel).await;
+                    }
+                    return end;
+                }
             }
         }
     }

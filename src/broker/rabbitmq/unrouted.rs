@@ -7,8 +7,9 @@ use super::{
     link::Link,
     message::Message,
     names::Names,
+    own::Own,
     publisher::Publisher,
-    topology::{close, short},
+    topology::short,
 };
 use crate::{
     broker::{BrokerError, RawDeadLetter},
@@ -50,7 +51,7 @@ async fn keep(link: &Link, publisher: &Publisher) -> BrokerError {
             Ok((channel, mut consumer)) => {
                 let ended = work(link, publisher, &channel, &mut consumer).await;
                 // What is not settled goes back; this order, never the other way round.
-                close(&channel).await;
+                channel.close().await;
                 drop(consumer);
                 match ended {
                     error @ BrokerError::Refused(_) => return error,
@@ -64,8 +65,8 @@ async fn keep(link: &Link, publisher: &Publisher) -> BrokerError {
     }
 }
 
-async fn subscribe(link: &Link) -> Result<(Channel, Consumer), BrokerError> {
-    let channel = link.channel().await?;
+async fn subscribe(link: &Link) -> Result<(Own, Consumer), BrokerError> {
+    let channel = Own::open(link).await?;
     let queue = link.names().unrouted();
     let what = format!("consuming from queue {queue}");
     answered(&what, channel.basic_qos(BATCH, BasicQosOptions::default())).await?;

@@ -8,14 +8,15 @@ use crate::{
             fault::{NOT_FOUND, answered, code, told, waited},
             link::Link,
             names::Names,
-            topology::{close, short},
+            own::Own,
+            topology::short,
         },
     },
     worker::clock,
 };
 use futures_core::Stream as _;
 use lapin::{
-    BasicProperties, Channel, Consumer,
+    BasicProperties, Consumer,
     options::{BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions},
     types::FieldTable,
 };
@@ -28,7 +29,7 @@ const GRACE: Duration = Duration::from_millis(100);
 /// Answers of one worker after another, to one question or to many.
 #[derive(Debug)]
 pub struct Asker {
-    channel: Channel,
+    channel: Own,
     answers: Consumer,
     queue: String,
     names: Names,
@@ -38,7 +39,7 @@ pub struct Asker {
 impl Asker {
     /// Somebody who can ask on this connection. `None` where there is no fleet at all: nobody has made its exchanges.
     pub async fn new(link: &Link) -> Result<Option<Self>, BrokerError> {
-        let channel = link.channel().await?;
+        let channel = Own::open(link).await?;
         let names = link.names().clone();
         let queue = names.answer_queue(&clock::nonce());
         let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
@@ -97,6 +98,6 @@ impl Asker {
 
     /// Ends it.
     pub async fn close(self) {
-        close(&self.channel).await;
+        self.channel.close().await;
     }
 }

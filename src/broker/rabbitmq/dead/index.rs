@@ -5,12 +5,18 @@ use super::{
     seen::{Seen, look},
 };
 use crate::{
-    broker::{DeadCount, DeadEntry, DeadFilter, Pick, rabbitmq::names::Names},
+    broker::{
+        DeadCount, DeadEntry, DeadFilter, Pick,
+        rabbitmq::{names::Names, walk::Step},
+    },
     job::stable_hash,
 };
 use jiff::Timestamp;
 use lapin::message::Delivery;
 use std::collections::{HashMap, HashSet};
+
+/// Bytes of all bodies that may be in memory at one time: whoever publishes or prints is slower than the broker.
+const BYTES: u64 = 256_000_000;
 
 /// All dead letters of a fleet at one time, in the order in which they came.
 #[derive(Debug, Default)]
@@ -20,6 +26,8 @@ pub struct Index {
     places: HashMap<String, usize>,
     ids: HashSet<String>,
     names: Names,
+    /// Bytes of all bodies.
+    bytes: u64,
     pub(super) unseen: u64,
 }
 
@@ -88,7 +96,13 @@ impl Index {
         self.unseen
     }
 
+    /// How the letters can be read again.
+    pub(super) fn step(&self) -> Step {
+        if self.bytes <= BYTES { Step::Whole } else { Step::Chunks }
+    }
+
     pub(super) fn add(&mut self, place: Place, delivery: Delivery, now: Timestamp) {
+        self.bytes += delivery.data.len() as u64;
         let Seen { mut entry, print } = look(&self.names, place, &delivery, now);
         let key = stable_hash(&[&entry.id, &print]);
         if let Some(known) = self.places.get(&key).and_then(|at| self.letters.get_mut(*at)) {

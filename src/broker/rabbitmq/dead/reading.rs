@@ -1,29 +1,25 @@
 //! All queues with dead letters, one after the other, under one lock; at the end everything is where it was.
 
-use super::walk::Walk;
 use crate::broker::{
     BrokerError,
     rabbitmq::{
-        depth::{Depth, Gauge},
+        depth::Gauge,
         fault::answered,
         flush::flush,
         link::Link,
         lock::Lock,
         names::Names,
-        topology::close,
+        own::Own,
+        walk::{Step, Walk, settled},
     },
 };
-use lapin::{Channel, message::Delivery, options::BasicAckOptions};
+use lapin::{message::Delivery, options::BasicAckOptions};
 use std::{collections::VecDeque, time::Duration};
 
 /// The name of the lock.
 const LOCK: &str = "dead";
 /// How long the letters may take to be back in their queues.
 const BACK: Duration = Duration::from_secs(30);
-/// Looks at the queues until two in a row see the same; in a fleet at work that may never be.
-const LOOKS: usize = 6;
-/// Wait between two of them.
-const LOOK: Duration = Duration::from_millis(80);
 
 /// Where a message lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,26 +49,37 @@ pub(super) type Found = (Place, Delivery);
 pub(super) struct Reading<'l> {
     held: Held,
     todo: VecDeque<(Place, Walk<'l>)>,
+    /// Walks that have come to their end. Their consumers go with the channel.
+    done: Vec<Walk<'l>>,
     unseen: u64,
 }
 
 impl<'l> Reading<'l> {
-    pub(super) async fn begin(link: &'l Link) -> Result<Self, BrokerError> {
+    /// Begins a pass that takes so much in one moment.
+    pub(super) async fn begin(link: &'l Link, step: Step) -> Result<Self, BrokerError> {
         let lock = Lock::take(link, LOCK).await?;
-        let (channel, mut gauge) = (link.channel().await?, Gauge::new(link));
-        let (mut todo, mut out) = (VecDeque::new(), Vec::new());
-        for (place, depth) in settled(&mut gauge, link.names()).await? {
-            let single = place == Place::Unrouted;
+        let (channel, mut gauge) = (Own::open(link).await?, Gauge::new(link));
+        let (mut todo, mut others) = (VecDeque::new(), Vec::new());
+        for place in [Place::Dead, Place::Poison, Place::Unrouted] {
+            let queue = place.queue(link.names());
+            let depth = match place {
+                Place::Unrouted => gauge.depth(queue).await?,
+                // Somebody else may read dead letters by his own means.
+                _ => settled(&mut gauge, queue).await?.unwrap_or_else(Some),
+            };
+            let Some(depth) = depth else { continue };
+            let step = if place == Place::Unrouted { Step::Single } else { step };
             // A worker is about to make dead letters of those.
-            if depth.ready > 0 && !(single && depth.consumers > 0) {
-                todo.push_back((place, Walk::new(link, &channel, place.queue(link.names()), depth.ready, single)));
-                out.push((place, 0));
+            if depth.ready > 0 && !(step == Step::Single && depth.consumers > 0) {
+                todo.push_back((place, Walk::new(link, &channel, queue, depth.ready, step)));
+                others.push((place, depth.consumers));
             }
         }
         gauge.close().await;
         Ok(Self {
-            held: Held { link: link.clone(), lock: Some(lock), channel, out, acked: Vec::new() },
+            held: Held { link: link.clone(), lock: Some(lock), channel: Some(channel), others, acked: Vec::new() },
             todo,
+            done: Vec::new(),
             unseen: 0,
         })
     }
@@ -82,12 +89,11 @@ impl<'l> Reading<'l> {
         while let Some((place, walk)) = self.todo.front_mut() {
             let place = *place;
             let found = walk.next().await?;
-            self.held.count(place, walk.taken());
             if let Some(delivery) = found {
                 return Ok(Some((place, delivery)));
             }
             self.unseen += walk.left();
-            self.todo.pop_front();
+            self.done.extend(self.todo.pop_front().map(|(_, walk)| walk));
         }
         Ok(None)
     }
@@ -100,8 +106,8 @@ impl<'l> Reading<'l> {
     /// Removes a message for good.
     pub(super) async fn ack(&mut self, place: Place, tag: u64) -> Result<(), BrokerError> {
         let what = format!("removing a message from queue {}", place.queue(self.held.link.names()));
-        answered(&what, self.held.channel.basic_ack(tag, BasicAckOptions::default())).await?;
-        self.held.count(place, -1);
+        let Some(channel) = &self.held.channel else { return Ok(()) };
+        answered(&what, channel.basic_ack(tag, BasicAckOptions::default())).await?;
         if !self.held.acked.contains(&place) {
             self.held.acked.push(place);
         }
@@ -110,28 +116,10 @@ impl<'l> Reading<'l> {
 
     /// Puts back what was not removed, and waits until it is there: whoever looks next shall not miss any.
     pub(super) async fn end(mut self) {
-        self.held.give_back().await;
-    }
-}
-
-/// The depth of each queue that is there. When the one before us was killed, its messages come back at about the time
-/// its lock goes: whoever took some of them before all are back would put them back in another order.
-async fn settled(gauge: &mut Gauge<'_>, names: &Names) -> Result<Vec<(Place, Depth)>, BrokerError> {
-    let mut before = Vec::new();
-    for _ in 0..LOOKS {
-        let mut now = Vec::new();
-        for place in [Place::Dead, Place::Poison, Place::Unrouted] {
-            if let Some(depth) = gauge.depth(place.queue(names)).await? {
-                now.push((place, depth));
-            }
+        if let Some((lock, channel, others, acked)) = self.held.taken() {
+            give_back(&self.held.link, lock, channel, &others, &acked).await;
         }
-        if now == before {
-            break;
-        }
-        before = now;
-        tokio::time::sleep(LOOK).await;
     }
-    Ok(before)
 }
 
 /// What is out of the queues because of us, and the lock that keeps others from looking meanwhile.
@@ -139,36 +127,31 @@ struct Held {
     link: Link,
     /// None when everything has been given back.
     lock: Option<Lock>,
-    channel: Channel,
-    /// How many messages of each queue.
-    out: Vec<(Place, u64)>,
+    channel: Option<Own>,
+    /// Consumers that each queue has without us.
+    others: Vec<(Place, u64)>,
     /// The queues of which some were removed.
     acked: Vec<Place>,
 }
 
 impl Held {
-    fn count(&mut self, place: Place, change: i64) {
-        if let Some((_, out)) = self.out.iter_mut().find(|(other, _)| *other == place) {
-            *out = out.saturating_add_signed(change);
-        }
-    }
-
-    async fn give_back(&mut self) {
-        let Some(lock) = self.lock.take() else { return };
-        give_back(&self.link, &self.channel, &self.out, &self.acked, lock).await;
+    /// The same, without the duty to give it back.
+    fn taken(&mut self) -> Option<(Lock, Own, Vec<(Place, u64)>, Vec<Place>)> {
+        let (others, acked) = (std::mem::take(&mut self.others), std::mem::take(&mut self.acked));
+        Some((self.lock.take()?, self.channel.take()?, others, acked))
     }
 }
 
-async fn give_back(link: &Link, channel: &Channel, out: &[(Place, u64)], acked: &[Place], lock: Lock) {
+async fn give_back(link: &Link, lock: Lock, channel: Own, others: &[(Place, u64)], acked: &[Place]) {
     for place in acked {
-        if let Err(error) = flush(channel, place.queue(link.names())).await {
+        if let Err(error) = flush(&channel, place.queue(link.names())).await {
             tracing::warn!(%error, "some of the dead letters may still be there");
         }
     }
-    close(channel).await;
+    channel.close().await;
     let mut gauge = Gauge::new(link);
-    for (place, out) in out {
-        if link.is_up() && !matches!(gauge.wait_for(place.queue(link.names()), *out, BACK).await, Ok(true)) {
+    for (place, others) in others {
+        if link.is_up() && !matches!(gauge.wait_for(place.queue(link.names()), *others, BACK).await, Ok(true)) {
             tracing::warn!(
                 queue = place.queue(link.names()),
                 "the dead letters take their time to be back in their queue"
@@ -182,11 +165,10 @@ async fn give_back(link: &Link, channel: &Channel, out: &[(Place, u64)], acked: 
 /// A pass that is given up halfway puts everything back before it lets the next one look.
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(lock) = self.lock.take() else { return };
+        let Some((lock, channel, others, acked)) = self.taken() else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (link, channel) = (self.link.clone(), self.channel.clone());
-            let (out, acked) = (std::mem::take(&mut self.out), std::mem::take(&mut self.acked));
-            runtime.spawn(async move { give_back(&link, &channel, &out, &acked, lock).await });
+            let link = self.link.clone();
+            runtime.spawn(async move { give_back(&link, lock, channel, &others, &acked).await });
         }
     }
 }

@@ -85,7 +85,7 @@ impl DeadLetters {
     /// Sends the picked ones again as new work, in the order in which they came. Each is removed after the broker has
     /// confirmed its job: broken off at any moment, a letter is still dead, or sent, or both, and never neither.
     pub async fn replay(&self, publisher: &Publisher, index: &Index, picked: &Picked, now: Timestamp) -> Replay {
-        let reading = match Reading::begin(&self.link).await {
+        let reading = match Reading::begin(&self.link, index.step()).await {
             Ok(reading) => reading,
             Err(error) => return Replay { broke_off: Some(error), ..Replay::default() },
         };
