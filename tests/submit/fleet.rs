@@ -29,6 +29,7 @@ pub struct Fleet {
     pub runtime: Runtime,
     pub link: Link,
     pub names: Names,
+    address: Address,
     mark: String,
     batches: RefCell<Vec<String>>,
 }
@@ -40,17 +41,28 @@ impl Fleet {
             eprintln!("skipped: TAGMILL_TEST_NO_BROKER=1 leaves out the tests that need a RabbitMQ");
             return None;
         }
+        Some(Self::at(&url()))
+    }
+
+    /// On this broker.
+    pub fn at(url: &str) -> Self {
         let mark = clock::nonce();
         let names = Names::new(&format!("test-{mark}")).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let address = Address::parse(url, Tls::default()).unwrap().with_names(names.clone());
         let link = runtime.block_on(async {
-            let link = Link::open(&address(&names), "tagmill test").await.unwrap();
+            let link = Link::open(&address, "tagmill test").await.unwrap();
             Topology::Declare.prepare(&link).await.unwrap();
             link
         });
-        let fleet = Self { home: Home::new(), runtime, link, names, mark, batches: RefCell::default() };
-        fleet.config(&url(), "");
-        Some(fleet)
+        let fleet = Self { home: Home::new(), runtime, link, names, address, mark, batches: RefCell::default() };
+        fleet.config(url, "");
+        fleet
+    }
+
+    /// After the broker was away.
+    pub fn reconnect(&mut self) {
+        self.link = self.runtime.block_on(Link::open(&self.address, "tagmill test")).unwrap();
     }
 
     /// A config with both lanes and this broker; `more` is YAML of its section.
@@ -87,7 +99,7 @@ impl Fleet {
 
     pub fn publisher(&self) -> Publisher {
         let _guard = self.runtime.enter();
-        Publisher::start(address(&self.names), "tagmill test publishing".into(), Topology::Declare)
+        Publisher::start(self.address.clone(), "tagmill test publishing".into(), Topology::Declare)
     }
 
     pub fn depth(&self, queue: &str) -> Option<Depth> {
@@ -178,10 +190,6 @@ impl Drop for Fleet {
             self.link.close().await;
         });
     }
-}
-
-fn address(names: &Names) -> Address {
-    Address::parse(&url(), Tls::default()).unwrap().with_names(names.clone())
 }
 
 /// A header as text.

@@ -6,11 +6,16 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::expect_used,
     clippy::format_collect,
     reason = "helpers of a test are a test; files are small and text is text"
 )]
 
+#[path = "../support/rabbit/mod.rs"]
+mod rabbit;
+
 mod examples;
+mod fault_broker;
 mod fleet;
 mod home;
 mod proxy;

@@ -122,6 +122,9 @@ impl<'l> Reading<'l> {
     }
 }
 
+/// What has to be given back: the lock, the channel, the consumers of others, the queues to be sure of.
+type Taken = (Lock, Own, Vec<(Place, u64)>, Vec<Place>);
+
 /// What is out of the queues because of us, and the lock that keeps others from looking meanwhile.
 struct Held {
     link: Link,
@@ -136,7 +139,7 @@ struct Held {
 
 impl Held {
     /// The same, without the duty to give it back.
-    fn taken(&mut self) -> Option<(Lock, Own, Vec<(Place, u64)>, Vec<Place>)> {
+    fn taken(&mut self) -> Option<Taken> {
         let (others, acked) = (std::mem::take(&mut self.others), std::mem::take(&mut self.acked));
         Some((self.lock.take()?, self.channel.take()?, others, acked))
     }

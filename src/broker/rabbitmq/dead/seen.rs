@@ -13,7 +13,10 @@ use lapin::{
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use std::{borrow::Cow, fmt::Display};
+use std::{
+    borrow::Cow,
+    fmt::{Display, Write as _},
+};
 
 /// Why a message is dead that never was a job to a worker. Workers use the first one too.
 pub(in crate::broker::rabbitmq) const UNKNOWN_LANE: &str = "unknown_lane";
@@ -87,13 +90,13 @@ pub(super) fn look(names: &Names, place: Place, delivery: &Delivery, now: Timest
             Err(error) => {
                 let place = format!("line {}, column {}", error.line(), error.column());
                 let message = format!("this is no dead letter of tagmill ({place}); who has published it?");
-                raw(delivery, UNREADABLE, message, lane_of_key(delivery), at.unwrap_or(now))
+                raw(delivery, UNREADABLE, &message, lane_of_key(delivery), at.unwrap_or(now))
             }
         },
         (true, Some(code)) => {
             let message = header(delivery, "tagmill-message").unwrap_or_default();
             let lane = header(delivery, "tagmill-lane").and_then(|name| LaneName::new(&name).ok());
-            raw(delivery, &code, message.into_owned(), lane, at.unwrap_or(now))
+            raw(delivery, &code, &message, lane, at.unwrap_or(now))
         }
         (false, _) if place == Place::Poison => poison(names, delivery, now),
         (false, _) => {
@@ -104,7 +107,7 @@ pub(super) fn look(names: &Names, place: Place, delivery: &Delivery, now: Timest
             } else {
                 (UNROUTED, format!("exchange {} has no queue for it (routing key {key})", delivery.exchange))
             };
-            raw(delivery, code, message, lane, at.unwrap_or(now))
+            raw(delivery, code, &message, lane, at.unwrap_or(now))
         }
     }
 }
@@ -159,10 +162,10 @@ fn poison(names: &Names, delivery: &Delivery, now: Timestamp) -> Seen {
          alone and watch, or discard it"
     );
     let lane = names.lane_of(queue).or_else(|| lane_of_key(delivery));
-    raw(delivery, DELIVERY_LIMIT, message, lane, died_at.or_else(|| published_at(delivery)).unwrap_or(now))
+    raw(delivery, DELIVERY_LIMIT, &message, lane, died_at.or_else(|| published_at(delivery)).unwrap_or(now))
 }
 
-fn raw(delivery: &Delivery, code: &str, message: String, lane: Option<LaneName>, recorded_at: Timestamp) -> Seen {
+fn raw(delivery: &Delivery, code: &str, message: &str, lane: Option<LaneName>, recorded_at: Timestamp) -> Seen {
     let hash = digest(&delivery.data);
     let may_be_a_job = matches!(code, UNKNOWN_LANE | DELIVERY_LIMIT);
     let glimpse: Glimpse =
@@ -175,7 +178,7 @@ fn raw(delivery: &Delivery, code: &str, message: String, lane: Option<LaneName>,
             job: glimpse.id,
             items: glimpse.resources.len().max(1) as u64,
             codes: vec![code.to_owned()],
-            message: listed(&message),
+            message: listed(message),
             recorded_at,
             raw: true,
             source: header(delivery, "tagmill-source").map(Cow::into_owned),
@@ -187,7 +190,11 @@ fn raw(delivery: &Delivery, code: &str, message: String, lane: Option<LaneName>,
 
 /// The name of bytes that have none, the same wherever they are met.
 pub(in crate::broker::rabbitmq) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn listed(message: &str) -> String {
