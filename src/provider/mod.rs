@@ -4,6 +4,7 @@
 //! compared byte for byte with a vector. A new cloud joins with its folder and one line in [`ALL`].
 
 pub mod alibaba;
+pub mod aws;
 mod classify;
 mod credential;
 mod endpoint;

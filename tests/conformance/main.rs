@@ -7,6 +7,7 @@ mod checks;
 mod data;
 mod errors;
 mod golden;
+mod golden_aws;
 mod limits;
 mod noise;
 mod page;
