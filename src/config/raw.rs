@@ -112,6 +112,11 @@ pub struct RawLane {
     pub signature: Option<RawSignature>,
     /// Huawei Cloud: batch-delete sends an empty value with each key, as some editions want it.
     pub delete_with_value: Option<bool>,
+    /// AWS: the account the resources belong to; others are refused. In quotes: an account may begin with 0.
+    #[schemars(regex(pattern = r"^[0-9]{12}$"))]
+    pub account_id: Option<String>,
+    /// `aws-tagging`: tag CloudFormation stacks too, although that updates them. Default false.
+    pub allow_cloudformation_stacks: Option<bool>,
 }
 
 /// Who we are: a key pair, a Huawei Cloud login, or a token.

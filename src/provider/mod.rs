@@ -79,6 +79,10 @@ pub struct Settings {
     pub delete_with_value: bool,
     /// Alibaba Cloud: sign with V1 (HMAC-SHA1) in place of V3.
     pub signature_v1: bool,
+    /// AWS: the account that the lane's resources belong to, 12 digits. Resources of another are refused.
+    pub account_id: Option<String>,
+    /// `aws-tagging`: CloudFormation stacks may be tagged, although that updates them.
+    pub allow_cloudformation_stacks: bool,
 }
 
 /// Makes a provider for one lane, or says which setting is wrong.
@@ -103,6 +107,7 @@ pub const ALL: &[Entry] = &[
     Entry { name: alibaba::RDS, build: alibaba::build_rds, default_rate: alibaba::RDS_RATE, regional: true },
     Entry { name: alibaba::ECS, build: alibaba::build_ecs, default_rate: alibaba::ECS_RATE, regional: true },
     Entry { name: alibaba::TAG, build: alibaba::build_tag, default_rate: alibaba::TAG_RATE, regional: true },
+    Entry { name: aws::tagging::NAME, build: aws::tagging::build, default_rate: aws::tagging::RATE, regional: true },
 ];
 
 /// The provider of that name.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod checks;
+mod checks_aws;
 mod data;
 mod errors;
 mod golden;

@@ -93,12 +93,7 @@ pub fn sign(
 }
 
 /// The request with its signature.
-pub(super) fn signed(
-    scope: Scope<'_>,
-    mut request: HttpRequest,
-    credential: &Credential,
-    at: &Moment,
-) -> HttpRequest {
+pub(super) fn signed(scope: Scope<'_>, mut request: HttpRequest, credential: &Credential, at: &Moment) -> HttpRequest {
     let (method, url) = (request.method.as_str(), &request.url);
     let added = sign(scope, method, url, &request.headers, &request.body, Keys::of(credential), at.now);
     request.headers.extend(added.unwrap_or_default());
