@@ -108,6 +108,8 @@ pub const ALL: &[Entry] = &[
     Entry { name: alibaba::ECS, build: alibaba::build_ecs, default_rate: alibaba::ECS_RATE, regional: true },
     Entry { name: alibaba::TAG, build: alibaba::build_tag, default_rate: alibaba::TAG_RATE, regional: true },
     Entry { name: aws::tagging::NAME, build: aws::tagging::build, default_rate: aws::tagging::RATE, regional: true },
+    Entry { name: aws::backup::NAME, build: aws::backup::build, default_rate: aws::backup::RATE, regional: true },
+    Entry { name: aws::ml::NAME, build: aws::ml::build, default_rate: aws::ml::RATE, regional: true },
 ];
 
 /// The provider of that name.

@@ -91,3 +91,48 @@ fn an_account_that_is_none_is_a_wrong_setting() {
         assert!(problem.starts_with("account_id: "), "{}: {problem}", sample.entry.name);
     }
 }
+
+#[test]
+fn backup_sends_what_is_not_its_own_to_the_tagging_api() {
+    let sample = sample("aws-backup");
+    let ids = [
+        "arn:aws:backup:us-east-1:123456789012:recovery-point:1EB3B5E7",
+        "arn:aws:ec2:us-east-1::snapshot/snap-1",
+        "arn:aws:backup:eu-west-1:123456789012:backup-vault:v",
+        "my-vault",
+    ];
+    assert_eq!(refused(&sample, &*sample.provider, &ids, "id: "), [1, 2, 3]);
+    let mut job = sample.job(&[("k", "v")], &[]);
+    job.resources = vec![Resource::plain(ids[1])];
+    assert!(sample.provider.check(&job).resources[0].1.contains("aws-tagging"));
+}
+
+#[test]
+fn machine_learning_knows_its_types_ids_and_regions() {
+    let sample = sample("aws-ml");
+    let mut job = sample.job(&[("k", "v")], &[]);
+    job.resources = vec![
+        Resource::typed("ml-1", "MLModel"),
+        Resource::plain("ml-1"),
+        Resource::typed("ml-1", "mlmodel"),
+        Resource::typed("arn:aws:x", "MLModel"),
+        Resource::typed(&"x".repeat(65), "DataSource"),
+        Resource::typed(&"x".repeat(64), "DataSource"),
+    ];
+    let found = sample.provider.check(&job).resources;
+    let fields: Vec<_> = found.iter().map(|(at, text)| (*at, text.split(':').next().unwrap())).collect();
+    assert_eq!(fields, [(1, "type"), (2, "type"), (3, "id"), (4, "id")]);
+    let key = |resource: &Resource| sample.provider.resource_key(resource);
+    assert_ne!(key(&Resource::typed("x", "MLModel")), key(&Resource::typed("x", "DataSource")));
+    let elsewhere = sample.with(|settings| settings.region = "us-west-2".into()).unwrap_err();
+    assert!(elsewhere.starts_with("region: "), "{elsewhere}");
+    let own = |settings: &mut tagmill::provider::Settings| {
+        settings.region = "us-west-2".into();
+        settings.endpoint = Some("http://127.0.0.1:1".into());
+    };
+    assert!(sample.with(own).is_ok());
+    for bad in ["a*b", "semi;colon"] {
+        assert_eq!(with_tag("aws-ml", bad, "v").len(), 1, "{bad}");
+        assert_eq!(with_tag("aws-ml", "k", bad).len(), 1, "{bad}");
+    }
+}

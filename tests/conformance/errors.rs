@@ -97,7 +97,8 @@ fn success_is_success_and_anything_cut_from_it_is_not() {
         for body in &sample.success {
             let whole = sample.provider.decode(&call, None, &reply(200, &[], body.as_bytes()));
             assert_eq!(whole, Answer::Finished(vec![Fate::Tagged; call.resources.len()]), "{}", sample.entry.name);
-            for cut in 0..body.len() {
+            // `{}` cut to nothing is the other success of an API that sends no body.
+            for cut in (0..body.len()).filter(|cut| !sample.success.iter().any(|whole| *whole == body[..*cut])) {
                 let answer = sample.provider.decode(&call, None, &reply(200, &[], &body.as_bytes()[..cut]));
                 let Answer::Failure(failure) = answer else { panic!("{}: {body:.cut$}", sample.entry.name) };
                 assert_eq!((failure.kind, failure.code.as_str()), (Kind::Transient, "truncated"));

@@ -159,18 +159,24 @@ fn calls_of_the_json_services_are_encoded_as_the_vendor_sends_them() {
     let mut encoded = 0;
     for vector in vectors() {
         let name = text(&vector, "name");
-        if NOT_OURS.contains(&name) || !name.starts_with("rgta") {
+        if NOT_OURS.contains(&name) || name.starts_with("s3") {
             continue;
         }
         let body: Value = serde_json::from_str(text(&vector, "body")).unwrap();
         let provider_name = match text(&vector, "service_signing_name") {
             "tagging" => "aws-tagging",
+            "backup" => "aws-backup",
+            "machinelearning" => "aws-ml",
             other => panic!("{other}"),
         };
         let op = if name.contains("untag") || name.contains("delete") { Op::Unset } else { Op::Set };
         let (resources, tags) = match (provider_name, op) {
             ("aws-tagging", Op::Set) => (arns(&body), pairs(&body["Tags"])),
-            _ => (arns(&body), keys(&body["TagKeys"])),
+            ("aws-tagging", Op::Unset) => (arns(&body), keys(&body["TagKeys"])),
+            ("aws-backup", Op::Set) => (arn_in_path(&vector), pairs(&body["Tags"])),
+            ("aws-backup", Op::Unset) => (arn_in_path(&vector), keys(&body["TagKeyList"])),
+            (_, Op::Set) => (object(&body), list(&body["Tags"])),
+            (_, Op::Unset) => (object(&body), keys(&body["TagKeys"])),
         };
         let call = Call { op, resources, tags };
         let moment = at(&iso(text(&vector, "timestamp")), "");
@@ -179,9 +185,24 @@ fn calls_of_the_json_services_are_encoded_as_the_vendor_sends_them() {
         assert_eq!(serde_json::from_slice::<Value>(&request.body).unwrap(), body, "{name}");
         encoded += 1;
     }
-    assert_eq!(encoded, 2);
+    assert_eq!(encoded, 11);
 }
 
 fn arns(body: &Value) -> Vec<Resource> {
     body["ResourceARNList"].as_array().unwrap().iter().map(|arn| Resource::plain(arn.as_str().unwrap())).collect()
+}
+
+/// The last label of a Backup path, decoded.
+fn arn_in_path(vector: &Value) -> Vec<Resource> {
+    let label = text(vector, "url").rsplit('/').next().unwrap();
+    vec![Resource::plain(&label.replace("%3A", ":").replace("%2F", "/"))]
+}
+
+fn object(body: &Value) -> Vec<Resource> {
+    vec![Resource::typed(text(body, "ResourceId"), text(body, "ResourceType"))]
+}
+
+fn list(tags: &Value) -> Vec<(Arc<str>, Arc<str>)> {
+    let tags = tags.as_array().unwrap().iter();
+    tags.map(|tag| (text(tag, "Key").into(), text(tag, "Value").into())).collect()
 }

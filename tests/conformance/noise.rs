@@ -5,12 +5,14 @@ use proptest::prelude::*;
 use tagmill::provider::{Answer, Fate, HttpReply, LONGEST_WAIT, Op};
 
 /// Tables whose bodies are worth changing a byte of.
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 7] = [
     "errors/huawei-tms.json",
     "errors/alibaba.json",
     "errors/alibaba-tag.json",
     "errors/aws.json",
     "errors/aws-tagging.json",
+    "errors/aws-backup.json",
+    "errors/aws-ml.json",
 ];
 
 /// Bodies that look like the real thing: successes and error tables, cut and with bytes changed.
@@ -78,7 +80,8 @@ proptest! {
                     prop_assert_eq!(fates.len(), call.resources.len(), "one fate per resource");
                     prop_assert!(reply.is_success(), "{:?} is no success", reply);
                     let object = serde_json::from_slice::<serde_json::Value>(&reply.body).is_ok_and(|body| body.is_object());
-                    prop_assert!(object, "done, says a body that is no JSON object");
+                    let empty = sample.success.iter().any(String::is_empty) && reply.body.trim_ascii().is_empty();
+                    prop_assert!(object || empty, "done, says a body that is no JSON object");
                     for fate in fates {
                         if let Fate::Failed(failure) = fate {
                             sound(&failure)?;

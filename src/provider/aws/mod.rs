@@ -1,8 +1,10 @@
 //! AWS: `aws-tagging`, `aws-backup`, `aws-ml` and `aws-s3`, four APIs with one signer.
 
 mod arn;
+pub mod backup;
 mod classify;
 mod json;
+pub mod ml;
 mod place;
 mod rules;
 pub mod sign;
