@@ -60,7 +60,7 @@ impl Sample {
             Op::Set => self.set.clone(),
             Op::Unset => self.set.iter().map(|(key, _)| (key.clone(), "".into())).collect(),
         };
-        Call { op, resources: self.resources.clone(), tags }
+        Call { op, resources: self.resources.clone(), tags, also_unset: Vec::new() }
     }
 
     /// A job of the sample's resources.

@@ -178,7 +178,7 @@ fn calls_of_the_json_services_are_encoded_as_the_vendor_sends_them() {
             (_, Op::Set) => (object(&body), list(&body["Tags"])),
             (_, Op::Unset) => (object(&body), keys(&body["TagKeys"])),
         };
-        let call = Call { op, resources, tags };
+        let call = Call { op, resources, tags, also_unset: Vec::new() };
         let moment = at(&iso(text(&vector, "timestamp")), "");
         let request = provider(provider_name, &vector).encode(&call, None, &credential(&vector), &moment);
         same(&vector, &request);
