@@ -8,7 +8,7 @@ use crate::job::{LaneName, suggest};
 use crate::provider::{Entry, Settings};
 use std::time::Duration;
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 17] = [
     "name",
     "provider",
     "region",
@@ -23,6 +23,8 @@ const FIELDS: [&str; 15] = [
     "signature",
     "delete_with_value",
     "account_id",
+    "path_style",
+    "verify",
     "allow_cloudformation_stacks",
 ];
 
@@ -156,6 +158,8 @@ fn settings(section: &Section<'_>, cloud: &str, notes: &mut Notes) -> Option<Set
     }
     for (name, cloud_wanted, text) in [
         ("account_id", "aws-", "is for AWS only"),
+        ("path_style", "aws-s3", "is for aws-s3 only"),
+        ("verify", "aws-s3", "is for aws-s3 only"),
         ("allow_cloudformation_stacks", "aws-tagging", "is for aws-tagging only"),
     ] {
         if !cloud.is_empty() && section.has(name) && !cloud.starts_with(cloud_wanted) {
@@ -167,6 +171,7 @@ fn settings(section: &Section<'_>, cloud: &str, notes: &mut Notes) -> Option<Set
         let fits = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
         if fits { Ok(text.to_owned()) } else { Err("an AWS account has 12 digits; write them in quotes".into()) }
     });
+    let (path_style, verify) = (section.flag("path_style", notes), section.flag("verify", notes));
     let allow_cloudformation_stacks = section.flag("allow_cloudformation_stacks", notes);
     Some(Settings {
         endpoint: section.parsed("endpoint", notes, endpoint),
@@ -175,6 +180,8 @@ fn settings(section: &Section<'_>, cloud: &str, notes: &mut Notes) -> Option<Set
         delete_with_value: delete_with_value.unwrap_or(false),
         signature_v1: signature.unwrap_or(false),
         account_id,
+        path_style,
+        verify: verify.unwrap_or(false),
         allow_cloudformation_stacks: allow_cloudformation_stacks.unwrap_or(false),
         region: region?,
     })

@@ -81,6 +81,11 @@ pub struct Settings {
     pub signature_v1: bool,
     /// AWS: the account that the lane's resources belong to, 12 digits. Resources of another are refused.
     pub account_id: Option<String>,
+    /// `aws-s3`: the bucket stands in the path and not in the host. Left out: only with an endpoint of one's own, and for
+    /// names that do not fit into a host.
+    pub path_style: Option<bool>,
+    /// `aws-s3`: what was written is read again before it is reported.
+    pub verify: bool,
     /// `aws-tagging`: CloudFormation stacks may be tagged, although that updates them.
     pub allow_cloudformation_stacks: bool,
 }
@@ -108,6 +113,8 @@ pub const ALL: &[Entry] = &[
     Entry { name: alibaba::ECS, build: alibaba::build_ecs, default_rate: alibaba::ECS_RATE, regional: true },
     Entry { name: alibaba::TAG, build: alibaba::build_tag, default_rate: alibaba::TAG_RATE, regional: true },
     Entry { name: aws::tagging::NAME, build: aws::tagging::build, default_rate: aws::tagging::RATE, regional: true },
+    // A bucket's name is enough to find it in any region, so the lane's region does not say where its resources are.
+    Entry { name: aws::s3::NAME, build: aws::s3::build, default_rate: aws::s3::RATE, regional: false },
     Entry { name: aws::backup::NAME, build: aws::backup::build, default_rate: aws::backup::RATE, regional: true },
     Entry { name: aws::ml::NAME, build: aws::ml::build, default_rate: aws::ml::RATE, regional: true },
 ];

@@ -12,4 +12,5 @@ mod golden_aws;
 mod limits;
 mod noise;
 mod page;
+mod s3;
 mod secrets;

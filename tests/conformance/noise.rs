@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tagmill::provider::{Answer, Fate, HttpReply, LONGEST_WAIT, Op};
 
 /// Tables whose bodies are worth changing a byte of.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "errors/huawei-tms.json",
     "errors/alibaba.json",
     "errors/alibaba-tag.json",
@@ -13,6 +13,7 @@ const TABLES: [&str; 7] = [
     "errors/aws-tagging.json",
     "errors/aws-backup.json",
     "errors/aws-ml.json",
+    "errors/aws-s3.json",
 ];
 
 /// Bodies that look like the real thing: successes and error tables, cut and with bytes changed.
@@ -75,7 +76,15 @@ proptest! {
         for sample in Sample::all() {
             let mut call = sample.call(if unset { Op::Unset } else { Op::Set });
             call.resources.truncate(take);
-            match sample.provider.decode(&call, None, &reply) {
+            // The reply may be the first of two: what it finishes was right already.
+            if sample.before.is_some() {
+                match sample.provider.decode(&call, None, &reply) {
+                    Answer::Finished(fates) => prop_assert!(fates.iter().all(|fate| *fate == Fate::Unchanged)),
+                    Answer::Failure(failure) => sound(&failure)?,
+                    Answer::FollowUp(_) => {}
+                }
+            }
+            match sample.decode(&call, &reply) {
                 Answer::Finished(fates) => {
                     prop_assert_eq!(fates.len(), call.resources.len(), "one fate per resource");
                     prop_assert!(reply.is_success(), "{:?} is no success", reply);

@@ -7,5 +7,6 @@ mod json;
 pub mod ml;
 mod place;
 mod rules;
+pub mod s3;
 pub mod sign;
 pub mod tagging;
