@@ -24,7 +24,7 @@ pub use limits::{Limits, Silence, Write};
 pub use signing::Signed;
 
 use crate::job::{Job, Resource};
-use std::{borrow::Cow, fmt::Debug};
+use std::{borrow::Cow, fmt::Debug, time::Duration};
 
 /// One tagging API of one cloud, at one account and region.
 pub trait Provider: Send + Sync + Debug {
@@ -47,6 +47,12 @@ pub trait Provider: Send + Sync + Debug {
 
     /// Resources may share a call only when this text is equal (a project, a resource type).
     fn share_key(&self, resource: &Resource) -> String;
+
+    /// How long a read may not show what an earlier owner of the lane wrote. A lane that may have had one makes no call
+    /// before that time is over; zero where nothing is read.
+    fn settles(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// The signed request of a call. `memo` is what an earlier reply of the same call left to remember.
     fn encode(&self, call: &Call, memo: Option<&Memo>, credential: &Credential, at: &Moment) -> HttpRequest;

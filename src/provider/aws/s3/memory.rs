@@ -6,15 +6,16 @@
 //! the last two minutes, and nothing of it survives a restart (a lane that takes over waits a minute before it writes).
 
 use super::set::TagSet;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::{
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// So long a read may be behind a write.
-pub(super) const STALE_AT_MOST: SignedDuration = SignedDuration::from_mins(1);
+pub(super) const STALE_AT_MOST: Duration = Duration::from_mins(1);
 
 /// More learned places than this are forgotten, all at once: they can be learned again.
 const PLACES_AT_MOST: usize = 100_000;
@@ -74,13 +75,12 @@ impl Memory {
     pub(super) fn asks(&self, bucket: &str, now: Timestamp) {
         let mut known = self.known();
         if known.buckets.len() >= known.sweep_at {
-            let limit = STALE_AT_MOST * 2;
-            known.buckets.retain(|_, bucket| now.duration_since(bucket.asked).abs() < limit);
+            known.buckets.retain(|_, bucket| age(now, bucket.asked) < STALE_AT_MOST * 2);
             known.sweep_at = (known.buckets.len() * 2).max(1024);
         }
         let bucket = known.buckets.entry(bucket.into()).or_default();
         bucket.asked = now;
-        bucket.done.retain(|_, (_, at)| now.duration_since(*at) < STALE_AT_MOST);
+        bucket.done.retain(|_, (_, at)| age(now, *at) < STALE_AT_MOST);
     }
 
     /// A write of the bucket leaves.
@@ -159,6 +159,11 @@ impl Memory {
             known.account = Some(account.into());
         }
     }
+}
+
+/// How long ago something was. A clock that was set back makes it new.
+fn age(now: Timestamp, then: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
 #[cfg(test)]

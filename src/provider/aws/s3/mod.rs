@@ -24,7 +24,8 @@ use crate::{
     },
 };
 use address::Style;
-use memory::Memory;
+use memory::{Memory, STALE_AT_MOST};
+use std::time::Duration;
 
 /// The name in the config.
 pub const NAME: &str = "aws-s3";
@@ -100,6 +101,10 @@ impl Provider for Buckets {
 
     fn share_key(&self, _: &Resource) -> String {
         String::new()
+    }
+
+    fn settles(&self) -> Duration {
+        STALE_AT_MOST
     }
 
     fn encode(&self, call: &Call, memo: Option<&Memo>, credential: &Credential, at: &Moment) -> HttpRequest {
