@@ -1,6 +1,7 @@
 //! `aws-backup`: TagResource and UntagResource of AWS Backup, one ARN a call.
 
 use super::{
+    AUTH,
     classify::{self, Verdict},
     json,
     place::Place,
@@ -10,8 +11,8 @@ use super::{
 use crate::{
     job::{Job, Resource},
     provider::{
-        Answer, Blame, Call, Checked, Credential, Fate, HttpReply, HttpRequest, Kind, Limits, Memo, Moment, Op,
-        Provider, Settings, Silence, Write, classify::truncated, signing::percent,
+        About, Answer, Blame, Call, Checked, Credential, Entry, Fate, HttpReply, HttpRequest, Kind, Limits, Memo,
+        Moment, Op, Provider, Settings, Silence, Write, classify::truncated, signing::percent,
     },
 };
 use serde::Serialize;
@@ -37,6 +38,20 @@ const LIMITS: Limits = Limits {
     // Seen with two emulators: keys that are there are overwritten, others stay.
     write: Write::Merge,
     silence: Silence::AllOrNothing,
+};
+
+/// Its row in the list of providers.
+pub const ENTRY: Entry = Entry {
+    name: NAME,
+    build,
+    default_rate: RATE,
+    regional: true,
+    limits: &LIMITS,
+    about: About {
+        api: "AWS Backup 2018-11-15, TagResource and UntagResource",
+        auth: AUTH,
+        rate_source: "a table of quotas by API exists, the row of this one was not to be had",
+    },
 };
 
 /// The API for one lane.
