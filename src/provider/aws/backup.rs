@@ -146,7 +146,7 @@ fn decode(call: &Call, reply: &HttpReply) -> Answer {
     }
     let told = classify::told(reply);
     if told.code.is_some() {
-        return Answer::Failure(classify::from_told(reply, told, &call.tags, own));
+        return Answer::Failure(classify::from_told(reply, &told, &call.tags, own));
     }
     let empty = reply.body.iter().all(u8::is_ascii_whitespace);
     if empty || matches!(serde_json::from_slice::<Value>(&reply.body), Ok(Value::Object(_))) {
@@ -159,9 +159,10 @@ fn decode(call: &Call, reply: &HttpReply) -> Answer {
 /// The modelled errors. One code stands for a wrong ARN and a wrong tag: there is one resource, so it is that one's.
 fn own(code: &str) -> Option<Verdict> {
     Some(match code {
-        "ResourceNotFoundException" | "InvalidParameterValueException" => (Kind::Rejected, Blame::Unnamed),
-        // Its tags are full. Elsewhere in AWS this code is a throttle.
-        "LimitExceededException" => (Kind::Rejected, Blame::Unnamed),
+        // The last one: its tags are full. Elsewhere in AWS that code is a throttle.
+        "ResourceNotFoundException" | "InvalidParameterValueException" | "LimitExceededException" => {
+            (Kind::Rejected, Blame::Unnamed)
+        }
         "MissingParameterValueException" => (Kind::Rejected, Blame::Request),
         _ => return None,
     })

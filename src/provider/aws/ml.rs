@@ -174,7 +174,7 @@ fn decode(call: &Call, reply: &HttpReply) -> Answer {
     }
     let told = classify::told(reply);
     if told.code.is_some() {
-        return Answer::Failure(classify::from_told(reply, told, &call.tags, own));
+        return Answer::Failure(classify::from_told(reply, &told, &call.tags, own));
     }
     let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let echoed = body.get("ResourceId").and_then(Value::as_str);

@@ -172,7 +172,7 @@ fn decode(call: &Call, reply: &HttpReply) -> Answer {
     };
     let told = classify::told(reply);
     if told.code.is_some() {
-        return Answer::Failure(classify::from_told(reply, told, &call.tags, own));
+        return Answer::Failure(classify::from_told(reply, &told, &call.tags, own));
     }
     let failed = match map.get("FailedResourcesMap") {
         None | Some(Value::Null) => return Answer::Finished(vec![Fate::Tagged; call.resources.len()]),

@@ -2,7 +2,7 @@
 //!
 //! One call takes up to three requests, each a follow-up of the one before: GET, then PUT or DELETE, then with
 //! `verify: true` a GET again. A bucket that has moved, or whose tags are used for access control, adds one more.
-//! What the next request is stands in the memo ([`step`]); what is known of a bucket between calls in [`memory`].
+//! What the next request is stands in the memo (`step`); what is known of a bucket between calls in `memory`.
 
 mod address;
 mod classify;

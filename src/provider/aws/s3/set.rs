@@ -2,7 +2,7 @@
 
 use crate::provider::{aws::rules, xml};
 use quick_xml::{Reader, escape::escape, events::Event};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Every tag of a bucket, AWS's own included.
 pub(super) type TagSet = BTreeMap<String, String>;
@@ -69,7 +69,11 @@ pub(super) fn write_control<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>)
 }
 
 fn tags<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    pairs.map(|(key, value)| format!("<Tag><Key>{}</Key><Value>{}</Value></Tag>", escape(key), escape(value))).collect()
+    pairs.fold(String::new(), |mut text, (key, value)| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "<Tag><Key>{}</Key><Value>{}</Value></Tag>", escape(key), escape(value));
+        text
+    })
 }
 
 /// How many tags count against the quota: AWS's own do not.

@@ -13,7 +13,6 @@ use super::{
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use secrecy::ExposeSecret as _;
-use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 
 /// How far the clock may be off at a service that speaks JSON.
@@ -130,8 +129,7 @@ fn check_body(request: &Request) -> Result<(), Refusal> {
         let message = "Missing required header for this request: x-amz-content-sha256";
         return Err(Refusal::rejected(400, "InvalidRequest", message));
     };
-    let hash = Sha256::digest(&request.body).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    if sent == hash {
+    if sent == verify::sha256_hex(&request.body) {
         return Ok(());
     }
     let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
