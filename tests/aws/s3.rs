@@ -203,9 +203,10 @@ fn no_tag_is_lost(seed: u64) {
 
 #[test]
 fn in_every_interleaving_every_jobs_tags_are_on_every_bucket() {
-    let seeds = match std::env::var("TAGMILL_S3_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("TAGMILL_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..3_000,
+        None => 0..number("TAGMILL_SIM_SCRIPTS").unwrap_or(2_000),
     };
     seeds.for_each(no_tag_is_lost);
 }

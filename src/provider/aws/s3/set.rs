@@ -21,7 +21,8 @@ pub(super) fn read(body: &[u8]) -> Option<TagSet> {
                 words.clear();
                 let names: Vec<&str> = path.iter().map(String::as_str).collect();
                 match names.as_slice() {
-                    ["Tagging"] if !closed => {}
+                    // A second document behind the first.
+                    _ if closed => return None,
                     ["Tagging", "TagSet"] => has_set = true,
                     ["Tagging", "TagSet", "Tag"] => (key, value) = (None, String::new()),
                     ["Tagging", ..] => {}
@@ -47,7 +48,10 @@ pub(super) fn read(body: &[u8]) -> Option<TagSet> {
                 path.pop();
                 closed |= path.is_empty();
             }
-            Ok(Event::Eof) => return (closed && path.is_empty() && has_set).then_some(set),
+            Ok(Event::Eof) => {
+                let whole = closed && path.is_empty() && has_set && words.trim().is_empty();
+                return whole.then_some(set);
+            }
             Ok(event) => xml::collect(&event, &mut words),
             Err(_) => return None,
         }
@@ -121,6 +125,7 @@ mod tests {
             b"<Tagging/>",
             b"<Tagging><TagSet><Tag><Value>v</Value></Tag></TagSet></Tagging>",
             b"<Tagging><TagSet/></Tagging><Tagging><TagSet/></Tagging>",
+            b"<Tagging><TagSet/></Tagging> and more",
             b"<Error><Code>NoSuchBucket</Code></Error>",
             b"\xff",
         ] {
