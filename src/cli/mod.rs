@@ -11,6 +11,7 @@ pub mod exit;
 pub mod fleet;
 pub mod pause;
 pub mod plan;
+pub mod providers;
 pub mod schema;
 pub mod sim;
 pub mod status;
@@ -67,6 +68,8 @@ enum Command {
     Cancel(cancel::Args),
     /// Check the config file
     Validate(validate::Args),
+    /// Show the tagging APIs with their limits and default rates
+    Providers(providers::Args),
     /// Work with the config file
     Config(config::Args),
     /// Print the JSON Schema of a document
@@ -98,6 +101,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Resume(args) => pause::run(args, pause::Wish::Resume).await,
         Command::Cancel(args) => cancel::run(args).await,
         Command::Validate(args) => validate::run(args),
+        Command::Providers(args) => providers::run(args),
         Command::Config(args) => config::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Sim(args) => sim::run(args).await,

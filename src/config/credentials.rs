@@ -222,6 +222,10 @@ mod tests {
         assert_eq!(key_of("huawei-tms", &sdk), Ok(("a".into(), Some("d".into()))));
         let terraform = [("ALICLOUD_ACCESS_KEY", "a"), ("ALICLOUD_SECRET_KEY", "s")];
         assert_eq!(key_of("alibaba-ecs", &terraform), Ok(("a".into(), None)));
+        let aws = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_SESSION_TOKEN", "t")];
+        for provider in ["aws-s3", "aws-backup", "aws-ml", "aws-tagging"] {
+            assert_eq!(key_of(provider, &aws), Ok(("a".into(), None)));
+        }
         let error = key_of("alibaba-ecs", &sdk).unwrap_err();
         assert_eq!(
             error,

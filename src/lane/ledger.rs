@@ -142,10 +142,10 @@ impl Ledger {
         self.get(key).is_some_and(|record| record.cancelled)
     }
 
-    /// A call with an item of this job leaves.
-    pub fn departed(&mut self, key: JobKey, call: u64, now: Now, retry: bool) {
+    /// A request with an item of this job leaves; `request` numbers the lane's requests from 1, follow-ups included.
+    pub fn departed(&mut self, key: JobKey, request: u64, now: Now, retry: bool) {
         if let Some(record) = self.get_mut(key) {
-            record.departed(call, now, retry);
+            record.departed(request, now, retry);
         }
     }
 

@@ -42,7 +42,7 @@ pub struct Record {
     pub marks: Vec<(u32, Mark)>,
     calls: u32,
     retries: u32,
-    last_call: u64,
+    last_request: u64,
     /// Times are nanoseconds of the lane's clock. Those of the calls say something once there was one.
     taken: u64,
     first_call_at: u64,
@@ -76,7 +76,7 @@ impl Record {
             marks: Vec::new(),
             calls: 0,
             retries: 0,
-            last_call: 0,
+            last_request: 0,
             taken: nanos(now),
             first_call_at: 0,
             last_call_at: 0,
@@ -105,12 +105,12 @@ impl Record {
         self.extras.as_ref()?.batch.as_ref()
     }
 
-    /// A call with an item of this job leaves.
-    pub fn departed(&mut self, call: u64, now: Now, retry: bool) {
-        if self.last_call == call {
+    /// A request with an item of this job leaves, see [`super::ledger::Ledger::departed`].
+    pub fn departed(&mut self, request: u64, now: Now, retry: bool) {
+        if self.last_request == request {
             return;
         }
-        self.last_call = call;
+        self.last_request = request;
         self.last_call_at = nanos(now);
         if self.calls == 0 {
             self.first_call_at = self.last_call_at;

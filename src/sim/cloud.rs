@@ -4,6 +4,7 @@ use super::{
     config::{Api, CloudConfig, SimConfig},
     counts::{Counts, Outcome},
     faults::{Faults, Late, Since},
+    history::History,
     meter::{Bucket, Meter},
     pattern,
     store::Store,
@@ -78,6 +79,7 @@ pub(super) struct State {
     pub(super) faults: Arc<Faults>,
     pub(super) rng: Rng,
     pub(super) store: Store,
+    pub(super) history: History,
     pub(super) counts: Counts,
     pub(super) meter: Meter,
     pub(super) bucket: Option<Bucket>,
@@ -156,8 +158,8 @@ impl State {
         Self {
             faults: Arc::new(config.faults.clone()),
             rng: Rng::with_seed(seed),
-            // Alibaba Cloud compares tag keys without case, Huawei Cloud with.
-            store: Store::new(config.provider != Api::HuaweiTms),
+            store: Store::filled(config.provider.ignores_case(), &config.tags),
+            history: History::default(),
             counts: Counts::default(),
             meter: Meter::new(config.rate),
             bucket: config.rate.map(Bucket::new),

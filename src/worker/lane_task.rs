@@ -53,6 +53,8 @@ pub(super) struct LaneTask<B: Broker> {
     identity: Identity,
     lane: Lane,
     started: Instant,
+    /// No call leaves before: an earlier owner's last writes may not be seen yet.
+    away: Now,
     /// The wall clock then.
     epoch: Timestamp,
     /// Calls of this lane so far.
@@ -87,6 +89,7 @@ impl<B: Broker> LaneTask<B> {
             identity: Identity::new(name, parts.keeper.clone(), &parts.waits),
             lane: parts.machine(epoch, B::REMEMBERS_MARKS),
             started: clock::monotonic(),
+            away: Now::ZERO,
             epoch,
             calls: 0,
             earlier: parts.board.counts(),
@@ -217,6 +220,8 @@ impl<B: Broker> LaneTask<B> {
         self.active = true;
         (self.started, self.epoch) = (clock::monotonic(), clock::wall());
         self.lane = self.parts.machine(self.epoch, B::REMEMBERS_MARKS);
+        self.away = self.parts.stays_away(self.outbox.broker());
+        self.lane.stay_away(self.away);
         self.hold_back();
         if self.standing.is_paused() {
             tracing::info!(lane = %self.parts.config.name, "taken over as it was: paused by the operator");
@@ -347,6 +352,9 @@ impl<B: Broker> LaneTask<B> {
     }
 
     fn show(&mut self, mut status: Status) {
+        if self.active && self.now() >= self.away && self.feed.check().is_ok() {
+            self.parts.tenure.is_free(clock::monotonic());
+        }
         let full = status.full || (status.waits && self.feed.is_full());
         let stuck = full && status.waiting > 0 && status.paused.is_none() && !status.outage;
         if stuck && !self.stuck {

@@ -16,6 +16,7 @@ mod report;
 mod service;
 mod standing;
 mod supervisor;
+mod tenure;
 mod view;
 mod work;
 
@@ -30,6 +31,8 @@ use crate::{
     broker::{Broker, BrokerError, Feed as _, rabbitmq::LinkState},
     config::LaneConfig,
     job::LaneName,
+    plan::Caps,
+    provider::{Limits, Write},
 };
 use lane_task::LaneTask;
 use parts::Parts;
@@ -41,6 +44,16 @@ use tokio::{
 
 /// Items a lane holds at most: the planning window, and the bound on memory (at most 1 KB an item).
 pub const CAPACITY: usize = 200_000;
+
+/// What one call of a lane may carry. Where a write replaces the whole set, a call does all that is pending on a resource.
+pub fn caps(limits: &Limits) -> Caps {
+    match limits.write {
+        Write::Merge => {
+            Caps { resources: limits.resources_per_call, tags: limits.tags_per_call, keys: limits.keys_per_call }
+        }
+        Write::Replace => Caps::WHOLE,
+    }
+}
 
 /// Why a worker could not go on. Nothing is lost: what was not acked is still in the queue.
 #[derive(Debug, thiserror::Error)]

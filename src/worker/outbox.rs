@@ -52,6 +52,11 @@ impl<B: Broker> Outbox<B> {
         }
     }
 
+    /// The broker they go to.
+    pub(super) fn broker(&self) -> &B {
+        &self.broker
+    }
+
     pub(super) fn push(&mut self, deed: Deed) {
         self.deeds.push(deed);
     }

@@ -1,14 +1,16 @@
 //! What all owners of a lane in this process share, and the machine that each of them begins with.
 
-use super::{CAPACITY, Client, Waits, WorkerError, clock, credentials::Keeper, naming::Names, view::Board};
+use super::{
+    CAPACITY, Client, Waits, WorkerError, caps, clock, credentials::Keeper, naming::Names, tenure::Tenure, view::Board,
+};
 use crate::{
+    broker::Broker,
     config::LaneConfig,
     lane::{Lane, Now, Settings},
-    plan::Caps,
     provider::Provider,
 };
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// The parts of one lane. Clones share them.
@@ -20,6 +22,7 @@ pub(super) struct Parts {
     pub(super) keeper: Keeper,
     pub(super) board: Arc<Board>,
     pub(super) waits: Waits,
+    pub(super) tenure: Arc<Tenure>,
 }
 
 impl Parts {
@@ -35,19 +38,30 @@ impl Parts {
                 keeper: Keeper::new(config, client.clone()),
                 board: Arc::new(Board::new(config.name.clone(), Arc::clone(news))),
                 waits: waits.clone(),
+                tenure: Arc::default(),
                 config: Arc::new(config.clone()),
             })
         });
         parts.collect()
     }
 
+    /// How long somebody who takes the lane over now stays away from the cloud: until every read shows what an earlier
+    /// owner wrote.
+    pub(super) fn stays_away<B: Broker>(&self, broker: &B) -> Duration {
+        let wait = self.tenure.wait(self.provider.settles(), broker.last_owner(), clock::monotonic());
+        if !wait.is_zero() {
+            tracing::info!(lane = %self.config.name, ?wait, "waits until every read shows what an earlier owner wrote");
+        }
+        wait
+    }
+
     /// A machine with nothing to do and an empty rate bucket. `epoch` is the wall clock now, `marks` whether the broker
     /// remembers them.
     pub(super) fn machine(&self, epoch: Timestamp, marks: bool) -> Lane {
-        let (config, limits) = (&self.config, self.provider.limits());
+        let config = &self.config;
         let settings = Settings {
             name: config.name.clone(),
-            caps: Caps { resources: limits.resources_per_call, tags: limits.tags_per_call, keys: limits.keys_per_call },
+            caps: caps(self.provider.limits()),
             per_second: config.rate.per_second,
             burst: config.rate.burst,
             concurrency: config.concurrency,

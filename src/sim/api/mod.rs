@@ -5,6 +5,7 @@
 //! which does what all clouds share: switches, limits, faults, applying, counting.
 
 pub(super) mod alibaba;
+pub(super) mod aws;
 pub(super) mod huawei;
 
 use super::{
@@ -29,6 +30,8 @@ pub(super) struct Family {
 pub(super) const APIS: &[Family] = &[
     Family { claims: huawei::iam::claims, answer: huawei::iam::answer },
     Family { claims: huawei::tms::claims, answer: huawei::tms::answer },
+    // AWS names its scheme; Alibaba Cloud is known by its parameters.
+    Family { claims: aws::claims, answer: aws::answer },
     Family { claims: alibaba::claims, answer: alibaba::answer },
 ];
 
@@ -54,6 +57,8 @@ pub(super) struct Target {
 #[derive(Debug)]
 pub(super) enum Op {
     Set(Vec<(String, String)>),
+    /// All tags of a resource at once.
+    Replace(Vec<(String, String)>),
     Unset(Vec<String>),
     Clear,
     Read,
@@ -66,6 +71,8 @@ pub(super) struct Refusal {
     pub(super) code: Cow<'static, str>,
     pub(super) message: String,
     pub(super) outcome: Outcome,
+    /// S3: where the bucket is.
+    pub(super) region: Option<String>,
 }
 
 impl Refusal {
@@ -75,7 +82,7 @@ impl Refusal {
         message: impl Into<String>,
         outcome: Outcome,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into(), outcome }
+        Self { status, code: code.into(), message: message.into(), outcome, region: None }
     }
 
     /// The request is wrong in itself.
@@ -116,6 +123,10 @@ pub(super) enum Trouble {
     Failed(String, String),
     /// The resource fails inside a 200 for this once.
     Passing,
+    /// Another change of the resource is under way.
+    Conflict,
+    /// A tag of the cloud's own would be changed or lost.
+    SystemTag,
 }
 
 /// How one API speaks. Everything else about a call is the same for all of them.

@@ -6,6 +6,7 @@
 
 pub(super) mod alibaba_v1;
 pub(super) mod alibaba_v3;
+pub(super) mod aws;
 pub(super) mod huawei;
 
 use super::request::Request;
@@ -65,7 +66,8 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
+/// Hex of SHA-256.
+pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
