@@ -19,7 +19,7 @@ const FIELDS: [&str; 9] = [
 ];
 
 /// The credentials of a lane. Debug output shows no secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Credentials {
     /// A key pair.
     Keys {

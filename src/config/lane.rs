@@ -8,8 +8,11 @@ use crate::job::{LaneName, suggest};
 use crate::provider::{Entry, Settings};
 use std::time::Duration;
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 15] = [
     "name",
+    // These two stand for many lanes; they are gone when one of them is read.
+    "for_each",
+    "exclude",
     "provider",
     "region",
     "credentials",

@@ -4,9 +4,11 @@ mod broker;
 pub mod credentials;
 mod duration;
 mod env;
+mod expand;
 #[cfg(test)]
 pub(crate) mod fake;
 mod lane;
+mod lanes;
 mod load;
 mod overlap;
 pub mod raw;
@@ -19,6 +21,7 @@ mod valid;
 
 pub use broker::{Broker, BrokerTls, Topology, Window};
 pub use credentials::{Credentials, Login, Resolved};
+pub use expand::Expansion;
 pub use lane::{LaneConfig, Mode, Rate, Retry};
 #[cfg(test)]
 pub(crate) use load::parse_with;

@@ -5,6 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The config of tagmill: a YAML file, `tagmill.yaml` unless said otherwise.
@@ -84,9 +85,15 @@ pub struct RawServer {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawLane {
-    /// 1 to 120 characters of a-z A-Z 0-9 . _ -
-    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,120}$"))]
+    /// 1 to 120 characters of a-z A-Z 0-9 . _ - and, with `for_each`, placeholders such as `<account>`.
+    #[schemars(regex(pattern = r"^([A-Za-z0-9._-]|<[^<>]+>){1,120}$"))]
     pub name: String,
+    /// Makes this entry many lanes: one per combination of the values of these lists. `<account>` in any text of the
+    /// entry stands for the value of the list `account`.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = {"pattern": "^[a-z][a-z0-9_]*$"}))]
+    pub for_each: Option<BTreeMap<String, RawList>>,
+    /// Combinations of `for_each` that are no lanes.
+    pub exclude: Option<Vec<BTreeMap<String, RawExcluded>>>,
     /// The tagging API, such as `huawei-tms` or `aws-tagging`.
     pub provider: String,
     /// The region in the cloud's own spelling.
@@ -112,6 +119,46 @@ pub struct RawLane {
     pub signature: Option<RawSignature>,
     /// Huawei Cloud: batch-delete sends an empty value with each key, as some editions want it.
     pub delete_with_value: Option<bool>,
+}
+
+/// The values of a list.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawList {
+    /// The values themselves.
+    Values(#[schemars(length(min = 1))] Vec<RawValue>),
+    /// A file they stand in.
+    File(RawListFile),
+}
+
+/// A file of values, one a line (.txt), in a column (.csv), or as a list (.yaml, .json).
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawListFile {
+    /// Its path, from the folder of the config.
+    pub file: PathBuf,
+    /// The column of a .csv file. Default: the name of the list. The others can be used as `<list.column>`.
+    pub column: Option<String>,
+}
+
+/// One value: text, or a whole number such as an account's.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawValue {
+    /// Text.
+    Text(String),
+    /// A whole number without a leading zero.
+    Number(u64),
+}
+
+/// One value of a list, or several.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawExcluded {
+    /// One.
+    One(RawValue),
+    /// Several.
+    Several(Vec<RawValue>),
 }
 
 /// Who we are: a key pair, a Huawei Cloud login, or a token.

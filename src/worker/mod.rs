@@ -82,8 +82,7 @@ impl Worker {
     pub async fn start<B: Broker>(broker: &B, lanes: &[LaneConfig]) -> Result<Self, WorkerError> {
         let client = Client::new().map_err(WorkerError::Client)?;
         let mut worker = Self { tasks: JoinSet::new(), controls: Vec::new(), views: Vec::new(), interrupted: false };
-        for config in lanes {
-            let feed = broker.open_lane(&config.name).await?;
+        for (config, feed) in lanes.iter().zip(open(broker, lanes).await?) {
             if feed.is_exhausted() {
                 continue;
             }
@@ -155,4 +154,20 @@ impl Worker {
         }
         paused
     }
+}
+
+/// Opens every lane at once: a broker answers a thousand questions together in the time of a few.
+async fn open<B: Broker>(broker: &B, lanes: &[LaneConfig]) -> Result<Vec<B::Feed>, WorkerError> {
+    let mut opening = JoinSet::new();
+    for (index, lane) in lanes.iter().enumerate() {
+        let (broker, name) = (broker.clone(), lane.name.clone());
+        opening.spawn(async move { (index, broker.open_lane(&name).await) });
+    }
+    let mut feeds = Vec::with_capacity(lanes.len());
+    while let Some(opened) = opening.join_next().await {
+        let (index, feed) = opened.map_err(|error| WorkerError::Task(error.to_string()))?;
+        feeds.push((index, feed?));
+    }
+    feeds.sort_by_key(|(index, _)| *index);
+    Ok(feeds.into_iter().map(|(_, feed)| feed).collect())
 }
