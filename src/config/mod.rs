@@ -20,7 +20,7 @@ mod tree;
 mod valid;
 
 pub use broker::{Broker, BrokerTls, Topology, Window};
-pub use credentials::{Credentials, Login, Resolved};
+pub use credentials::{Base, Cloud, Credentials, Places, Role, Source};
 pub use expand::Expansion;
 pub use lane::{LaneConfig, Mode, Rate, Retry};
 #[cfg(test)]

@@ -76,7 +76,7 @@ fn a_full_config_is_read_field_by_field_and_defaults_fill_the_rest() {
     assert_eq!(ali.rate, Rate { per_second: 2.5, burst: 1 }, "the provider's own");
     assert_eq!(ali.retry, Retry { max_attempts: 8, give_up_after: Duration::from_hours(6) });
     assert_eq!((ali.concurrency, ali.mode, ali.timeout), (2, Mode::Apply, Duration::from_secs(9)));
-    assert_eq!(ali.credentials, Credentials::Environment);
+    assert_eq!(ali.credentials, Credentials::default());
     assert!(ali.settings.signature_v1);
 
     let least = read("lanes: [{name: a, provider: huawei-tms, region: x}]").unwrap();
@@ -216,32 +216,41 @@ fn lanes_that_get_in_each_others_way_are_warned_of_and_refused_where_it_destroys
 
 #[test]
 fn every_form_of_credentials_is_read_and_no_mixture() {
-    let with = |credentials: &str| {
-        let text = format!("lanes:\n{}", lane("a", "huawei-tms", &format!(", credentials: {credentials}")));
+    let with = |provider: &str, credentials: &str| {
+        let text = format!("lanes:\n{}", lane("a", provider, &format!(", credentials: {credentials}")));
         read(&text).map_or_else(|error| error.to_string(), |config| format!("{:?}", config.lanes[0].credentials))
     };
-    let shown = [
+    let huawei = [
         "{token: {exec: [get-token, --now]}}",
         "{username: {env: U}, password: {file: /p}, domain_name: d, iam_endpoint: 'https://iam.x'}",
         "{access_key: AK, secret_key: {env: SK}, security_token: {env: ST}}",
+        "{credentials_file: /etc/hw}",
+        "{source: container}",
+        "{metadata_endpoint: 'http://127.0.0.1:1', sts_endpoint: 'http://127.0.0.1:2'}",
         "{access_key: AK}",
         "{token: {env: T}, username: u}",
         "{}",
         "{username: u, password: {env: P}}",
         "{token: {exec: get-token}}",
         "{token: {enw: T}}",
+        "{profile: x}",
+        "{assume_role: {role_arn: 'acs:ram::1:role/x'}}",
+        "{source: uri}",
     ]
-    .map(with);
-    assert_snapshot!(shown.join("\n"), @r#"
-    Token({exec: [get-token, ...]})
-    Password { username: {env: U}, password: {file: /p}, domain_name: "d", iam_endpoint: Some("https://iam.x") }
-    Keys { access_key: [plain, not shown], secret_key: {env: SK}, security_token: Some({env: ST}), domain_id: None }
+    .map(|text| with("huawei-tms", text));
+    assert_snapshot!(huawei.join("\n"), @r#"
+    Credentials { base: Token({exec: [get-token, ...]}), role: None, places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: Password { username: {env: U}, password: {file: /p}, domain_name: "d" }, role: None, places: Places { sts: None, iam: Some("https://iam.x"), metadata: None } }
+    Credentials { base: Keys { access_key: [plain, not shown], secret_key: {env: SK}, security_token: Some({env: ST}), domain_id: None }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: File { profile: None, file: Some("/etc/hw") }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: Only(Container), role: None, places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: Chain, role: None, places: Places { sts: Some("http://127.0.0.1:2"), iam: None, metadata: Some("http://127.0.0.1:1") } }
     tagmill.yaml: one thing is wrong:
       line 2: lanes[0].credentials.secret_key: is missing
     tagmill.yaml: one thing is wrong:
-      line 2: lanes[0].credentials: name either access_key and secret_key, or username, password and domain_name, or token; leave credentials out for the environment variables of the cloud
+      line 2: lanes[0].credentials: name one of: access_key and secret_key; username, password and domain_name; token; profile or credentials_file; source. Leave credentials out for the usual chain of the cloud
     tagmill.yaml: one thing is wrong:
-      line 2: lanes[0].credentials: name either access_key and secret_key, or username, password and domain_name, or token; leave credentials out for the environment variables of the cloud
+      line 2: lanes[0].credentials: name one of: access_key and secret_key; username, password and domain_name; token; profile or credentials_file; source. Leave credentials out for the usual chain of the cloud
     tagmill.yaml: one thing is wrong:
       line 2: lanes[0].credentials.domain_name: is missing
     tagmill.yaml: one thing is wrong:
@@ -249,6 +258,49 @@ fn every_form_of_credentials_is_read_and_no_mixture() {
     tagmill.yaml: 2 things are wrong:
       line 2: lanes[0].credentials.token.enw: unknown field; did you mean env?
       line 2: lanes[0].credentials.token: name exactly one of env, file and exec
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.profile: is for AWS and Alibaba Cloud only
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.assume_role: is for AWS and Alibaba Cloud only
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.source: expected one of environment, file, web_identity, container, instance
+    "#);
+    let aws = [
+        "{profile: prod}",
+        "{assume_role: {role_arn: 'arn:aws:iam::111122223333:role/tagger', external_id: x-1, session_name: me, source_profile: base, duration: 1h}}",
+        "{source: instance, assume_role: {role_arn: 'arn:aws:iam::111122223333:role/tagger'}}",
+        "{access_key: AK, secret_key: {env: SK}, assume_role: {role_arn: 'arn:aws:iam::111122223333:role/tagger'}, sts_endpoint: 'http://x'}",
+        "{profile: a, source: file}",
+        "{profile: a, assume_role: {role_arn: 'arn:aws:iam::1:role/x', source_profile: b}}",
+        "{assume_role: {role_arn: tagger, session_name: a b, duration: 5m, sesion: x}}",
+        "{assume_role: {}}",
+        "{assume_role: 5}",
+        "{token: {env: T}}",
+        "{source: cloud}",
+    ]
+    .map(|text| with("aws-tagging", text));
+    assert_snapshot!(aws.join("\n"), @r#"
+    Credentials { base: File { profile: Some("prod"), file: None }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: File { profile: Some("base"), file: None }, role: Some(Role { arn: "arn:aws:iam::111122223333:role/tagger", external_id: Some("x-1"), session_name: "me", duration: Some(3600s) }), places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: Only(Instance), role: Some(Role { arn: "arn:aws:iam::111122223333:role/tagger", external_id: None, session_name: "tagmill", duration: None }), places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: Keys { access_key: [plain, not shown], secret_key: {env: SK}, security_token: None, domain_id: None }, role: Some(Role { arn: "arn:aws:iam::111122223333:role/tagger", external_id: None, session_name: "tagmill", duration: None }), places: Places { sts: Some("http://x"), iam: None, metadata: None } }
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials: name one of: access_key and secret_key; username, password and domain_name; token; profile or credentials_file; source. Leave credentials out for the usual chain of the cloud
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.assume_role: source_profile says who we are, and so does the rest; keep one
+    tagmill.yaml: 4 things are wrong:
+      line 2: lanes[0].credentials.assume_role.sesion: unknown field; known here: role_arn, external_id, session_name, source_profile, duration
+      line 2: lanes[0].credentials.assume_role.role_arn: expected arn:aws:iam::ACCOUNT:role/NAME or acs:ram::ACCOUNT:role/NAME
+      line 2: lanes[0].credentials.assume_role.session_name: has 2 to 64 characters of a-z A-Z 0-9 . @ - _
+      line 2: lanes[0].credentials.assume_role.duration: must be from 15m to 12h
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.assume_role.role_arn: is missing
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.assume_role: expected a section, found a number
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.token: is for Huawei Cloud only
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.source: expected one of environment, file, web_identity, container, instance
     "#);
 }
 
@@ -278,10 +330,10 @@ fn one_entry_stands_for_every_combination_of_its_lists_less_the_excluded() {
         format!("{} {} {endpoint} {:?}", lane.name, lane.settings.region, lane.credentials)
     };
     assert_snapshot!(config.lanes.iter().map(lane).collect::<Vec<_>>().join("\n"), @r"
-    aws-111122223333-eu-central-1 eu-central-1 https://111122223333.example.com Keys { access_key: {env: AK_111122223333}, secret_key: {exec: [vault, ...]}, security_token: None, domain_id: None }
-    aws-111122223333-us-east-1 us-east-1 https://111122223333.example.com Keys { access_key: {env: AK_111122223333}, secret_key: {exec: [vault, ...]}, security_token: None, domain_id: None }
-    aws-044455556666-eu-central-1 eu-central-1 https://044455556666.example.com Keys { access_key: {env: AK_044455556666}, secret_key: {exec: [vault, ...]}, security_token: None, domain_id: None }
-    alone x - Environment
+    aws-111122223333-eu-central-1 eu-central-1 https://111122223333.example.com Credentials { base: Keys { access_key: {env: AK_111122223333}, secret_key: {exec: [vault, ...]}, security_token: None, domain_id: None }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    aws-111122223333-us-east-1 us-east-1 https://111122223333.example.com Credentials { base: Keys { access_key: {env: AK_111122223333}, secret_key: {exec: [vault, ...]}, security_token: None, domain_id: None }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    aws-044455556666-eu-central-1 eu-central-1 https://044455556666.example.com Credentials { base: Keys { access_key: {env: AK_044455556666}, secret_key: {exec: [vault, ...]}, security_token: None, domain_id: None }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    alone x - Credentials { base: Chain, role: None, places: Places { sts: None, iam: None, metadata: None } }
     ");
     let expected = Expansion {
         line: Some(3),
@@ -454,11 +506,11 @@ fn a_bracket_is_a_placeholder_only_around_a_name_and_never_in_a_secret() {
             "lanes:\n  - name: l-<x>\n    provider: aws-tagging\n    region: r-1\n    for_each: {{ x: [a] }}\n    credentials: {{ access_key: 'a<b <X> <x', secret_key: {secret} }}\n"
         )
     };
-    let key = |text: &str| read(text).unwrap().lanes[0].credentials.clone();
-    let Credentials::Keys { access_key, secret_key, .. } = key(&with("'p<x><y>'")) else { panic!() };
+    let key = |text: &str| read(text).unwrap().lanes[0].credentials.base.clone();
+    let Base::Keys { access_key, secret_key, .. } = key(&with("'p<x><y>'")) else { panic!() };
     assert_eq!(access_key, Secret::Plain("a<b <X> <x".into()));
     assert_eq!(secret_key, Secret::Plain("p<x><y>".into()), "a plain secret stays as it is");
-    let Credentials::Keys { secret_key, .. } = key(&with("{ file: /run/<x> }")) else { panic!() };
+    let Base::Keys { secret_key, .. } = key(&with("{ file: /run/<x> }")) else { panic!() };
     assert_eq!(secret_key, Secret::File("/run/a".into()));
 }
 
@@ -554,7 +606,7 @@ fn the_schema_and_the_reader_know_the_same_fields() {
         assert!(!told.contains("unknown field"), "{path}: {told}");
     }
     // And the other way round: what the reader names as known, the schema has.
-    let nonsense = "{x_: 5, broker: {x_: 1, tls: {x_: 1}, window: {x_: 1}}, server: {x_: 1}, lanes: [{x_: 1, credentials: {x_: 1, token: {x_: 1}}, \
+    let nonsense = "{x_: 5, broker: {x_: 1, tls: {x_: 1}, window: {x_: 1}}, server: {x_: 1}, lanes: [{x_: 1, credentials: {x_: 1, token: {x_: 1}, assume_role: {x_: 1}}, \
         rate: {x_: 1}, limits: {x_: 1}, retry: {x_: 1}}, {for_each: {any: {x_: 1}}}]}";
     let told = wrong(nonsense);
     let mut names: Vec<&str> =
@@ -587,6 +639,10 @@ fn a_good_config_is_good_by_the_schema_too() {
         "{lanes: [{name: a, provider: b, region: c, concurrency: 65}]}",
         "{lanes: [{name: a, provider: b, region: c, mode: aply}]}",
         "{lanes: [{name: a, provider: b, region: c, credentials: {token: {env: A, file: B}}}]}",
+        "{lanes: [{name: a, provider: alibaba-ecs, region: c, credentials: {}}]}",
+        "{lanes: [{name: a, provider: alibaba-ecs, region: c, credentials: {source: nowhere}}]}",
+        "{lanes: [{name: a, provider: alibaba-ecs, region: c, credentials: {assume_role: {}}}]}",
+        "{lanes: [{name: a, provider: alibaba-ecs, region: c, credentials: {assume_role: {role_arn: x}}}]}",
         "{lanes: [{name: a, provider: b, region: c}], more: 1}",
         "{lanes: [{name: <x>, provider: huawei-tms, region: c, for_each: {}}]}",
         "{lanes: [{name: <x>, provider: huawei-tms, region: c, for_each: {x: []}}]}",

@@ -55,7 +55,7 @@ pub(super) struct LaneTask<B: Broker> {
     started: Instant,
     view: watch::Sender<LaneView>,
     replies: JoinSet<(CallId, Answer)>,
-    refresh: JoinSet<Result<Held, String>>,
+    refresh: JoinSet<Result<Arc<Held>, String>>,
     deeds: Vec<Deed>,
     emits: Vec<EmitId>,
     /// The commit on its way, and the documents in it. One at a time keeps the deeds in order.
@@ -70,6 +70,7 @@ impl<B: Broker> LaneTask<B> {
         broker: B,
         feed: B::Feed,
         client: Client,
+        keeper: Keeper,
     ) -> Self {
         let limits = provider.limits();
         let settings = Settings {
@@ -91,7 +92,7 @@ impl<B: Broker> LaneTask<B> {
             broker,
             feed,
             provider,
-            keeper: Keeper::new(config, client.clone()),
+            keeper,
             client,
             timeout: config.timeout,
             observe: config.mode == Mode::Observe,
@@ -125,7 +126,10 @@ impl<B: Broker> LaneTask<B> {
             self.lane.handle_credential(self.now(), Err(why));
         } else {
             // The lane calls nobody before it knows who it is.
-            let first = self.keeper.clone().fetch().await;
+            let first = match self.keeper.last() {
+                Some(held) => Ok(held),
+                None => self.keeper.clone().fetch().await,
+            };
             self.learn(first);
         }
         // What is in the queue already is planned together: the first call is formed from all of it.
@@ -199,11 +203,11 @@ impl<B: Broker> LaneTask<B> {
         }
     }
 
-    fn learn(&mut self, outcome: Result<Held, String>) {
+    fn learn(&mut self, outcome: Result<Arc<Held>, String>) {
         let now = self.now();
         match outcome {
             Ok(held) => {
-                self.held = Some(Arc::new(held));
+                self.held = Some(held);
                 self.lane.handle_credential(now, Ok(()));
             }
             Err(why) => self.lane.handle_credential(now, Err(why)),

@@ -9,6 +9,7 @@ mod naming;
 mod work;
 
 pub use client::Client;
+pub use credentials::Keepers;
 
 use crate::{
     broker::{Broker, BrokerError, Feed as _},
@@ -81,6 +82,7 @@ impl Worker {
     /// Opens the lanes and starts.
     pub async fn start<B: Broker>(broker: &B, lanes: &[LaneConfig]) -> Result<Self, WorkerError> {
         let client = Client::new().map_err(WorkerError::Client)?;
+        let keepers = Keepers::new(client.clone()).map_err(WorkerError::Client)?;
         let mut worker = Self { tasks: JoinSet::new(), controls: Vec::new(), views: Vec::new(), interrupted: false };
         for (config, feed) in lanes.iter().zip(open(broker, lanes).await?) {
             if feed.is_exhausted() {
@@ -89,7 +91,8 @@ impl Worker {
             let (control, controls) = mpsc::unbounded_channel();
             let provider = (config.provider.build)(&config.settings)
                 .map_err(|why| WorkerError::Provider { lane: config.name.clone(), why })?;
-            let task = LaneTask::new(config, Arc::from(provider), broker.clone(), feed, client.clone());
+            let keeper = keepers.of(config);
+            let task = LaneTask::new(config, Arc::from(provider), broker.clone(), feed, client.clone(), keeper);
             worker.views.push(task.view());
             worker.controls.push(control);
             worker.tasks.spawn(task.run(controls));
