@@ -5,6 +5,7 @@
 //! which does what all clouds share: switches, limits, faults, applying, counting.
 
 pub(super) mod alibaba;
+pub(super) mod aws;
 pub(super) mod huawei;
 
 use super::{
@@ -29,7 +30,9 @@ pub(super) struct Family {
 pub(super) const APIS: &[Family] = &[
     Family { claims: huawei::iam::claims, answer: huawei::iam::answer },
     Family { claims: huawei::tms::claims, answer: huawei::tms::answer },
+    Family { claims: alibaba::sts::claims, answer: alibaba::sts::answer },
     Family { claims: alibaba::claims, answer: alibaba::answer },
+    Family { claims: aws::sts::claims, answer: aws::sts::answer },
 ];
 
 /// What a valid call asks for.
