@@ -12,6 +12,7 @@ pub mod plan;
 pub mod schema;
 pub mod sim;
 pub mod validate;
+pub mod whoami;
 
 mod files;
 
@@ -47,6 +48,8 @@ enum Command {
     Cancel(cancel::Args),
     /// Check the config file
     Validate(validate::Args),
+    /// Show which account each lane's credentials belong to
+    Whoami(whoami::Args),
     /// Work with the config file
     Config(config::Args),
     /// Print the JSON Schema of a document
@@ -67,6 +70,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dlq(args) => run::dlq(args).await,
         Command::Cancel(args) => cancel::run(args).await,
         Command::Validate(args) => validate::run(args),
+        Command::Whoami(args) => whoami::run(args).await,
         Command::Config(args) => config::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Sim(args) => sim::run(args).await,

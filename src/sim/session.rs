@@ -46,11 +46,9 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn of(world: &World, cloud: &Cloud, access_key: &str) -> Self {
         match world.session(access_key) {
-            Some(session) => Self {
-                secret: session.secret_key.clone(),
-                token: Some(session.token.clone()),
-                session: Some(session),
-            },
+            Some(session) => {
+                Self { secret: session.secret_key.clone(), token: Some(session.token.clone()), session: Some(session) }
+            }
             None => Self {
                 secret: cloud.config.secret_key.expose_secret().to_owned(),
                 token: cloud.config.security_token.as_ref().map(|token| token.expose_secret().to_owned()),
@@ -88,7 +86,12 @@ fn account_of(arn: &str) -> Option<(&str, &str)> {
 }
 
 /// Gives out a session of a role, under the rules of its account.
-pub(super) fn assume(world: &World, vendor: Vendor, asked: &Asked<'_>, now: Timestamp) -> Result<Arc<Session>, Refused> {
+pub(super) fn assume(
+    world: &World,
+    vendor: Vendor,
+    asked: &Asked<'_>,
+    now: Timestamp,
+) -> Result<Arc<Session>, Refused> {
     let (account, role) = account_of(asked.role_arn).ok_or(Refused::Malformed("RoleArn"))?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'@' | b'-' | b'_' | b'=' | b',' | b'+');
     if !(2..=64).contains(&asked.session_name.len()) || !asked.session_name.bytes().all(plain) {

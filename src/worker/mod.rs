@@ -9,7 +9,7 @@ mod naming;
 mod work;
 
 pub use client::Client;
-pub use credentials::Keepers;
+pub use credentials::{Identity, Keepers};
 
 use crate::{
     broker::{Broker, BrokerError, Feed as _},

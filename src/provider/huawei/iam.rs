@@ -49,6 +49,28 @@ pub fn caller_identity(endpoint: &Endpoint, credential: &Credential, at: &Moment
     get(format!("{}/v5/caller-identity", endpoint.base), credential, at)
 }
 
+/// Whose a token is: asked with the token, about the token.
+pub fn about(endpoint: &Endpoint, token: &SecretString) -> HttpRequest {
+    let url = format!("{}/v3/auth/tokens?nocatalog=true", endpoint.base);
+    let headers = ["x-auth-token", "x-subject-token"].map(|name| (name.to_owned(), token.expose_secret().to_owned()));
+    HttpRequest { method: Method::Get, url, headers: headers.into(), body: Vec::new() }
+}
+
+/// The owner in an answer to [`about`].
+pub fn owner(reply: &HttpReply) -> Result<Caller, Box<Failure>> {
+    let body = body(reply)?;
+    let user = body.get("token").and_then(|token| token.get("user"));
+    let text = |value: Option<&Value>, name: &str| value?.get(name)?.as_str().map(str::to_owned);
+    let domain = user.and_then(|user| user.get("domain"));
+    match (text(domain, "id"), text(user, "name")) {
+        (Some(account), Some(name)) => {
+            let domain = text(domain, "name").unwrap_or_else(|| account.clone());
+            Ok(Caller { account, principal: format!("{domain}/{name}") })
+        }
+        _ => Err(Box::new(truncated(reply, reply.header("x-request-id")))),
+    }
+}
+
 fn get(url: String, credential: &Credential, at: &Moment) -> HttpRequest {
     let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     match credential {
@@ -192,5 +214,9 @@ mod tests {
         let body = r#"{"account_id":"d","principal_urn":"iam::d:user:ann","principal_id":"u"}"#;
         let who = caller(&reply(200, body)).expect("a caller");
         assert_eq!((who.account.as_str(), who.principal.as_str()), ("d", "iam::d:user:ann"));
+        let body = r#"{"token":{"user":{"name":"ann","domain":{"id":"d","name":"acme"}}}}"#;
+        let who = owner(&reply(200, body)).expect("an owner");
+        assert_eq!((who.account.as_str(), who.principal.as_str()), ("d", "acme/ann"));
+        assert!(owner(&reply(200, "{}")).is_err());
     }
 }

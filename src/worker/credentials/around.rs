@@ -1,6 +1,6 @@
 //! What the sources of credentials look at: environment variables, the home folder, files, and services nearby and far.
 
-use super::{Client, clock};
+use super::{Client, aws::Connections, clock};
 use crate::{
     config::Secret,
     provider::{Failure, Fault, HttpReply, HttpRequest, Moment},
@@ -34,6 +34,7 @@ pub(super) struct Around {
     near: Client,
     /// Before each try of an identity service.
     tries: [Duration; 4],
+    aws: Arc<Connections>,
 }
 
 impl fmt::Debug for Around {
@@ -52,13 +53,18 @@ impl Around {
         client: Client,
         env: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, String> {
-        Ok(Self { env: Arc::new(env), client, near: Client::near()?, tries: TRIES })
+        Ok(Self { env: Arc::new(env), client, near: Client::near()?, tries: TRIES, aws: Arc::default() })
     }
 
     /// The same with no time between the tries.
     #[cfg(test)]
     pub(super) fn impatient(self) -> Self {
         Self { tries: [Duration::ZERO; 4], ..self }
+    }
+
+    /// The connections of the vendor's own client.
+    pub(super) fn aws(&self) -> &Connections {
+        &self.aws
     }
 
     /// A variable that is set and says something.
@@ -76,14 +82,13 @@ impl Around {
         self.var(name).is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1")
     }
 
-    /// A path under the home folder; the path alone where there is none.
-    pub(super) fn home(&self, path: &str) -> PathBuf {
-        self.first(&["HOME", "USERPROFILE"]).map_or_else(|| PathBuf::from(path), |home| Path::new(&home).join(path))
-    }
-
-    /// A path as somebody wrote it: `~/` is the home folder.
+    /// A path as somebody wrote it: `~/` is the home folder. Without a home it stays, and leads nowhere: not to a folder
+    /// that happens to be the current one.
     pub(super) fn path(&self, written: &str) -> PathBuf {
-        written.strip_prefix("~/").map_or_else(|| PathBuf::from(written), |rest| self.home(rest))
+        match (written.strip_prefix("~/"), self.first(&["HOME", "USERPROFILE"])) {
+            (Some(rest), Some(home)) => Path::new(&home).join(rest),
+            _ => PathBuf::from(written),
+        }
     }
 
     /// A file's text; none where there is no such file.

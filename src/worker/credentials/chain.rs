@@ -1,6 +1,6 @@
 //! From what is wanted to a credential: the named source, or the first of the cloud's chain that has one.
 
-use super::{Wanted, alibaba, around::Around, huawei};
+use super::{Wanted, alibaba, around::Around, aws, huawei};
 use crate::{
     config::{Base, Cloud, Source},
     provider::Credential,
@@ -45,7 +45,7 @@ pub(super) async fn find(wanted: &Wanted, around: &Around) -> Result<Found, Stri
     match wanted.cloud {
         Cloud::Alibaba => alibaba::with_role(found, wanted, around).await,
         Cloud::Huawei => huawei::with_account(found, wanted, around).await,
-        Cloud::Aws => Ok(found),
+        Cloud::Aws => aws::with_role(found, wanted, around).await,
     }
 }
 
@@ -68,7 +68,7 @@ async fn look(source: Source, wanted: &Wanted, around: &Around) -> Result<Look, 
     match wanted.cloud {
         Cloud::Alibaba => alibaba::look(source, wanted, around).await,
         Cloud::Huawei => huawei::look(source, wanted, around).await,
-        Cloud::Aws => Err("AWS credentials are not there yet".into()),
+        Cloud::Aws => aws::look(source, wanted, around).await,
     }
 }
 
@@ -100,7 +100,7 @@ async fn named(base: &Base, wanted: &Wanted, around: &Around) -> Result<Found, S
         Base::File { profile, file } => match wanted.cloud {
             Cloud::Alibaba => alibaba::profile(profile.as_deref(), file.as_deref(), wanted, around).await,
             Cloud::Huawei => huawei::file(file.as_deref(), wanted, around).await,
-            Cloud::Aws => Err("AWS credentials are not there yet".into()),
+            Cloud::Aws => aws::profile(profile.as_deref(), file.as_deref(), wanted, around).await,
         },
         // Looked for by the caller.
         Base::Chain | Base::Only(_) => Err("nothing is named".into()),

@@ -3,12 +3,16 @@
 
 mod alibaba;
 mod around;
+mod aws;
 mod chain;
 mod huawei;
 mod ini;
 mod share;
 #[cfg(test)]
 mod tests;
+mod whoami;
+
+pub use whoami::Identity;
 
 use super::{Client, clock};
 use crate::{
@@ -20,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use share::Shared;
 use std::{
     collections::HashMap,
+    hash::{Hash, Hasher},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -30,11 +35,14 @@ use std::{
 const EARLY: SignedDuration = SignedDuration::from_mins(10);
 
 /// Who somebody wants to be. Lanes that want the same share one credential.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 struct Wanted {
     cloud: Cloud,
-    /// What of the lane's region matters: identity services are Huawei Cloud's region's own, and AWS's partition's.
+    /// What of the lane's region makes another credential: identity services are Huawei Cloud's region's own, and AWS's
+    /// partition's.
     site: String,
+    /// The region of the lane that asked first. It decides whom to ask and not who we are.
+    region: String,
     credentials: Credentials,
 }
 
@@ -42,22 +50,31 @@ impl Wanted {
     fn of(config: &LaneConfig) -> Self {
         // A provider of no known cloud cannot be in a config; AWS has the most general credentials.
         let cloud = Cloud::of(config.provider.name).unwrap_or(Cloud::Aws);
-        let region = config.settings.region.as_str();
+        let region = config.settings.region.clone();
         let site = match cloud {
             Cloud::Alibaba => String::new(),
-            Cloud::Aws => partition(region).to_owned(),
-            Cloud::Huawei => region.to_owned(),
+            Cloud::Aws => aws::partition(&region).to_owned(),
+            Cloud::Huawei => region.clone(),
         };
-        Self { cloud, site, credentials: config.credentials.clone() }
+        Self { cloud, site, region, credentials: config.credentials.clone() }
+    }
+
+    fn key(&self) -> (Cloud, &str, &Credentials) {
+        (self.cloud, &self.site, &self.credentials)
     }
 }
 
-/// The partition of an AWS region: a key of one is nothing in another.
-fn partition(region: &str) -> &'static str {
-    match region {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
+impl PartialEq for Wanted {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Wanted {}
+
+impl Hash for Wanted {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
     }
 }
 

@@ -1,8 +1,8 @@
 //! One credential and everybody who wants it: fetched once for all who ask at the same time, failures included.
 
-use super::{Held, Wanted, around::Around, chain, clock};
+use super::{Held, Identity, Wanted, around::Around, chain, clock, whoami};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 /// A credential and its number. Each fetch has a higher one.
 type Numbered = (u64, Arc<Held>);
@@ -13,6 +13,8 @@ pub(super) struct Shared {
     wanted: Wanted,
     around: Around,
     state: Arc<Mutex<State>>,
+    /// Asked once, however many lanes want to know.
+    identity: OnceCell<Result<Identity, String>>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +38,16 @@ impl State {
 
 impl Shared {
     pub(super) fn new(wanted: Wanted, around: Around) -> Self {
-        Self { wanted, around, state: Arc::default() }
+        Self { wanted, around, state: Arc::default(), identity: OnceCell::new() }
+    }
+
+    /// Whose the credential is, by the cloud's own word.
+    pub(super) async fn identity(&self) -> Result<Identity, String> {
+        let ask = async || {
+            let (_, held) = self.newer_than(0).await?;
+            whoami::ask(&held, &self.wanted, &self.around).await
+        };
+        self.identity.get_or_init(ask).await.clone()
     }
 
     pub(super) fn last(&self) -> Option<Numbered> {

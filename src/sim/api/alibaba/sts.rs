@@ -46,12 +46,7 @@ pub(in crate::sim) fn answer(world: &World, request: &Request) -> Exchange {
     reply.with("date", http_date(now)).into()
 }
 
-fn body(
-    world: &World,
-    request: &Request,
-    parameters: &Parameters,
-    now: &mut Timestamp,
-) -> Result<Value, Refusal> {
+fn body(world: &World, request: &Request, parameters: &Parameters, now: &mut Timestamp) -> Result<Value, Refusal> {
     let action = request.header("x-acs-action").or_else(|| parameters.get("Action")).unwrap_or_default();
     if action == "AssumeRoleWithOIDC" {
         return by_token(world, parameters, *now);

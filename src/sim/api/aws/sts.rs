@@ -50,9 +50,8 @@ pub(in crate::sim) fn answer(world: &World, request: &Request) -> Exchange {
         Err(why) => {
             let (code, message) = (escape(why.code.as_ref()), escape(why.message.as_str()));
             let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>");
-            let body = format!(
-                "<ErrorResponse xmlns=\"{NAMESPACE}\">{error}<RequestId>{id}</RequestId></ErrorResponse>"
-            );
+            let body =
+                format!("<ErrorResponse xmlns=\"{NAMESPACE}\">{error}<RequestId>{id}</RequestId></ErrorResponse>");
             Reply::new(why.status, "text/xml", body)
         }
     };
@@ -66,11 +65,11 @@ fn body(
     parameters: &[(String, String)],
     now: &mut Timestamp,
 ) -> Result<String, Refusal> {
-    let scoped = aws_v4::claim(request).ok_or_else(|| {
-        Refusal::auth(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
-    })?;
+    let scoped = aws_v4::claim(request)
+        .ok_or_else(|| Refusal::auth(403, "MissingAuthenticationToken", "Request is missing Authentication Token"))?;
     let access_key = scoped.claim.access_key.as_str();
-    let unknown = || Refusal::auth(403, "InvalidClientTokenId", "The security token included in the request is invalid.");
+    let unknown =
+        || Refusal::auth(403, "InvalidClientTokenId", "The security token included in the request is invalid.");
     let cloud = world.anyone(Vendor::Aws, access_key).ok_or_else(unknown)?;
     let faults = Arc::clone(&cloud.state().faults);
     *now = wall(&faults);

@@ -7,10 +7,13 @@ mod sts;
 
 use super::{
     Wanted,
-    around::Around,
+    around::{Around, words},
     chain::{Found, Look},
 };
-use crate::{config::Source, provider::Credential};
+use crate::{
+    config::Source,
+    provider::{Credential, alibaba::sts as service},
+};
 use std::path::Path;
 
 /// Key, secret and token by the names of one family: the SDKs', the CLI's two older ones, Terraform's. A key is never
@@ -58,6 +61,13 @@ pub(super) async fn with_role(found: Found, wanted: &Wanted, around: &Around) ->
         ..sts::Asked::default()
     };
     sts::assume(found, &asked, wanted, around).await
+}
+
+/// Who STS says that the key belongs to: account and ARN.
+pub(super) async fn caller(held: &Credential, wanted: &Wanted, around: &Around) -> Result<(String, String), String> {
+    let endpoint = sts::endpoint(&sts::Asked::default(), wanted, around)?;
+    let sent = around.ask(|at| service::caller_identity(&endpoint, held, at), service::caller).await;
+    sent.map(|caller| (caller.account, caller.arn)).map_err(|failure| words(&failure))
 }
 
 fn environment(around: &Around) -> Result<Look, String> {

@@ -39,7 +39,7 @@ pub(super) async fn look(
     if around.is_on("ALIBABA_CLOUD_CLI_PROFILE_DISABLED") {
         looked.push("~/.aliyun/config.json (ALIBABA_CLOUD_CLI_PROFILE_DISABLED is set)".to_owned());
     } else {
-        match cli(&around.home(".aliyun/config.json"), chosen.clone(), wanted, around).await? {
+        match cli(&around.path("~/.aliyun/config.json"), chosen.clone(), wanted, around).await? {
             Look::Nothing(why) => looked.push(why),
             found @ Look::Found(_) => return Ok(found),
         }
@@ -47,7 +47,9 @@ pub(super) async fn look(
     let files = match around.first(&["ALIBABA_CLOUD_CREDENTIALS_FILE", "ALIBABACLOUD_CREDENTIALS_FILE"]) {
         Some(file) => vec![around.path(&file)],
         // Some of the SDKs write the one, some the other.
-        None => [".alibabacloud/credentials.ini", ".alibabacloud/credentials"].map(|name| around.home(name)).to_vec(),
+        None => {
+            ["~/.alibabacloud/credentials.ini", "~/.alibabacloud/credentials"].map(|name| around.path(name)).to_vec()
+        }
     };
     for file in files {
         match sdk(&file, chosen.clone(), wanted, around).await? {
@@ -55,7 +57,13 @@ pub(super) async fn look(
             found @ Look::Found(_) => return Ok(found),
         }
     }
-    Ok(Look::Nothing(looked.join("; ")))
+    match chosen {
+        // Going on would make us somebody else than the environment says.
+        Some(chosen) if name.is_none() => {
+            Err(format!("{} names the profile {chosen}, and there is none: {}", CHOICE[0], looked.join("; ")))
+        }
+        _ => Ok(Look::Nothing(looked.join("; "))),
+    }
 }
 
 fn text<'v>(profile: &'v Value, name: &str) -> Option<&'v str> {

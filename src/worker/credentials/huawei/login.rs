@@ -29,7 +29,7 @@ pub(in super::super) async fn log_in(
 ) -> Result<Found, String> {
     let endpoint = iam_place(beside, wanted, around);
     let place = format!("{place}, login as {domain}/{user}");
-    let login = Login { domain, user, password, region: wanted.site.clone(), endpoint };
+    let login = Login { domain, user, password, region: wanted.region.clone(), endpoint };
     let request = token::request(&login)?;
     let token = around.ask(|_| request.clone(), token::read).await.map_err(|failure| {
         format!("the login at IAM failed ({}); check user, password, account and endpoint", words(&failure))
@@ -62,7 +62,7 @@ pub(super) async fn federate(
 ) -> Result<Found, String> {
     let id_token = around.token_file(file).await.map_err(|why| format!("{place}: the token file {why}"))?;
     let written = iam_place(beside, wanted, around);
-    let endpoint = iam::endpoint(&wanted.site, written.as_deref()).map_err(|why| format!("{place}: {why}"))?;
+    let endpoint = iam::endpoint(&wanted.region, written.as_deref()).map_err(|why| format!("{place}: {why}"))?;
     let told = |failure: Box<crate::provider::Failure>| {
         format!("{place}: IAM gives no key for the token in {file} ({}); check the identity provider", words(&failure))
     };

@@ -42,6 +42,30 @@ fn iam_place(beside: Option<String>, wanted: &Wanted, around: &Around) -> Option
     wanted.credentials.places.iam.clone().or_else(|| around.var("HUAWEICLOUD_SDK_IAM_ENDPOINT")).or(beside)
 }
 
+/// Who a key or token belongs to: the account, and the user or agency where IAM tells it.
+pub(super) async fn caller(
+    held: &Credential,
+    wanted: &Wanted,
+    around: &Around,
+) -> Result<(String, Option<String>), String> {
+    let place = iam_place(None, wanted, around);
+    let endpoint = iam::endpoint(&wanted.region, place.as_deref())?;
+    if let Credential::Token(token) = held {
+        let sent = around.ask(|_| iam::about(&endpoint, token), iam::owner).await;
+        return sent.map(|owner| (owner.account, Some(owner.principal))).map_err(|failure| words(&failure));
+    }
+    let account = around.ask(|at| iam::accounts(&endpoint, held, at), iam::account).await;
+    let place = wanted.credentials.places.sts.clone().or_else(|| around.var("HUAWEICLOUD_SDK_STS_ENDPOINT"));
+    let endpoint = iam::sts_endpoint(&wanted.region, place.as_deref())?;
+    let caller = around.ask(|at| iam::caller_identity(&endpoint, held, at), iam::caller).await;
+    match (account, caller) {
+        (_, Ok(caller)) => Ok((caller.account, Some(caller.principal))),
+        // Not every region has the service.
+        (Ok(account), Err(_)) => Ok((account, None)),
+        (Err(failure), Err(_)) => Err(words(&failure)),
+    }
+}
+
 /// The account of a key pair that nobody has told us: a global service finds it by nothing else.
 pub(super) async fn with_account(mut found: Found, wanted: &Wanted, around: &Around) -> Result<Found, String> {
     if !matches!(found.credential, Credential::Key { account: None, .. }) {
@@ -49,14 +73,14 @@ pub(super) async fn with_account(mut found: Found, wanted: &Wanted, around: &Aro
     }
     let told = |why: String| format!("the account of the key cannot be looked up: {why}; write domain_id in the lane");
     let place = iam_place(None, wanted, around);
-    let endpoint = iam::endpoint(&wanted.site, place.as_deref()).map_err(told)?;
+    let endpoint = iam::endpoint(&wanted.region, place.as_deref()).map_err(told)?;
     // Asked with the key as it is: whose it is, is the question.
     let id = match ask_account(&found.credential, &endpoint, around).await {
         Ok(id) => id,
         Err(first) => {
             // Some users may not list accounts; the caller's own name anybody may ask.
             let place = wanted.credentials.places.sts.clone().or_else(|| around.var("HUAWEICLOUD_SDK_STS_ENDPOINT"));
-            let endpoint = iam::sts_endpoint(&wanted.site, place.as_deref()).map_err(told)?;
+            let endpoint = iam::sts_endpoint(&wanted.region, place.as_deref()).map_err(told)?;
             let sent = around.ask(|at| iam::caller_identity(&endpoint, &found.credential, at), iam::caller).await;
             sent.map_err(|_| told(first))?.account
         }
@@ -119,7 +143,7 @@ async fn look_in_file(file: Option<&Path>, wanted: &Wanted, around: &Around) -> 
         Some(file) => around.path(&file.to_string_lossy()),
         None => match around.var("HUAWEICLOUD_SDK_CREDENTIALS_FILE") {
             Some(file) => around.path(&file),
-            None => around.home(".huaweicloud/credentials"),
+            None => around.path("~/.huaweicloud/credentials"),
         },
     };
     let shown = file.display();

@@ -337,7 +337,7 @@ async fn the_environment_chooses_the_profile_and_the_config_overrules_it() {
     a/s/-/- - @ HOME/.aliyun/config.json, profile a
     b/s/-/- - @ HOME/.aliyun/config.json, profile b
     c/s/-/- - @ HOME/.alibabacloud/credentials, section c
-    no credentials for Alibaba Cloud; looked at: environment (ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABACLOUD_ACCESS_KEY_ID, ALICLOUD_ACCESS_KEY_ID, ALICLOUD_ACCESS_KEY not set); web identity (ALIBABA_CLOUD_OIDC_TOKEN_FILE not set); HOME/.aliyun/config.json (no profile d); HOME/.alibabacloud/credentials.ini (no such file); HOME/.alibabacloud/credentials (no section d); instance metadata (ALIBABA_CLOUD_ECS_METADATA_DISABLED is set); credentials URI (ALIBABA_CLOUD_CREDENTIALS_URI not set). Set one of them up, or write credentials in the lane
+    ALIBABA_CLOUD_PROFILE names the profile d, and there is none: HOME/.aliyun/config.json (no profile d); HOME/.alibabacloud/credentials.ini (no such file); HOME/.alibabacloud/credentials (no section d)
     a/s/-/- - @ HOME/.aliyun/config.json, profile a
     no credentials for Alibaba Cloud: HOME/.aliyun/config.json (no profile e); HOME/.alibabacloud/credentials.ini (no such file); HOME/.alibabacloud/credentials (no section e)
     ");

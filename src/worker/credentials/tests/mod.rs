@@ -1,6 +1,7 @@
 //! Every source with a fake of its own: variables in a map, files in a folder, services on loopback.
 
 mod alibaba;
+mod aws;
 mod huawei;
 mod share;
 
@@ -119,7 +120,7 @@ impl Home {
         let places = Places { metadata: Some(NOBODY.into()), sts: Some(NOBODY.into()), iam: Some(NOBODY.into()) };
         let credentials = Credentials { places, ..Credentials::default() };
         let env = HashMap::from([("HOME".to_owned(), dir.path().to_str().unwrap().to_owned())]);
-        Self { dir, env, wanted: Wanted { cloud, site: "cn-north-4".into(), credentials } }
+        Self { dir, env, wanted: Wanted { cloud, site: String::new(), region: "cn-north-4".into(), credentials } }
     }
 
     pub(super) fn env(&mut self, name: &str, value: &str) -> &mut Self {
