@@ -11,7 +11,7 @@ pub use orders::{CancelOrder, Orders};
 use crate::job::{DeadLetter, LaneName, Receipt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// One message as the broker hands it over.
@@ -143,6 +143,11 @@ pub trait Broker: Clone + Send + Sync + 'static {
 
     /// What operators want of the lanes: the present state, and every change of it.
     fn orders(&self) -> watch::Receiver<Arc<Orders>>;
+
+    /// How long ago an earlier owner of a lane may have finished its last work. `None` where nobody knows: a moment ago.
+    fn last_owner(&self) -> Option<Duration> {
+        None
+    }
 
     /// Opens a lane: unacked messages of earlier owners come first, in their order.
     fn open_lane(&self, lane: &LaneName) -> impl Future<Output = Result<Self::Feed, BrokerError>> + Send;

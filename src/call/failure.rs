@@ -59,6 +59,8 @@ pub struct Failure {
     pub server_time: Option<Timestamp>,
     /// Attempts after which an item with this failure is final even where the lane allows more: an unknown code gets 3.
     pub attempts_at_most: Option<u32>,
+    /// Nothing failed, it was only too early: waiting for it spends no attempt. The provider bounds how long.
+    pub too_early: bool,
 }
 
 impl Failure {
@@ -74,6 +76,7 @@ impl Failure {
             coded: false,
             server_time: None,
             attempts_at_most: None,
+            too_early: false,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::job::Resource;
 use jiff::Timestamp;
 use std::{fmt, sync::Arc};
 
-/// Whether a call sets tags or removes them. Never both.
+/// Whether a call sets tags or removes them. Only a call that replaces a whole set does both, see [`Call::also_unset`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Op {
     /// Set keys to values.
@@ -23,6 +23,9 @@ pub struct Call {
     pub resources: Vec<Resource>,
     /// Keys with values in byte order of the keys; values are empty for [`Op::Unset`].
     pub tags: Vec<(Arc<str>, Arc<str>)>,
+    /// Keys removed in the same write, in byte order; none of them is in `tags`. Empty unless the API replaces the whole
+    /// set of a resource and the call sets something.
+    pub also_unset: Vec<Arc<str>>,
 }
 
 /// Debug output names keys, never values.
@@ -32,6 +35,7 @@ impl fmt::Debug for Call {
             .field("op", &self.op)
             .field("resources", &self.resources.iter().map(|r| &r.id).collect::<Vec<_>>())
             .field("keys", &self.tags.iter().map(|(key, _)| key).collect::<Vec<_>>())
+            .field("also_unset", &self.also_unset)
             .finish()
     }
 }

@@ -9,7 +9,8 @@ use crate::{
     config::{self, LaneConfig},
     job::Job,
     plan::{Caps, Preview, preview},
-    worker::CAPACITY,
+    provider::Write,
+    worker::{CAPACITY, caps},
 };
 use anyhow::Context as _;
 use rustc_hash::{FxHashSet, FxHasher};
@@ -80,6 +81,8 @@ struct Document<'a> {
 struct Lane<'a> {
     config: &'a LaneConfig,
     caps: Caps,
+    /// Requests that one call takes.
+    requests: u64,
     window: Preview,
     window_items: usize,
     seen: FxHashSet<u64>,
@@ -111,7 +114,7 @@ impl Lane<'_> {
 
     /// A lane holds so much at a time: what comes later is planned by itself.
     fn close(&mut self) {
-        self.figures.calls += preview(&self.window);
+        self.figures.calls += preview(&self.window) * self.requests;
         self.window = Preview::new(self.caps);
         self.window_items = 0;
     }
@@ -137,12 +140,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut lanes = BTreeMap::new();
     for config in &config.lanes {
         let Some(provider) = reader.provider(&config.name) else { continue };
-        let limits = provider.limits();
-        let caps =
-            Caps { resources: limits.resources_per_call, tags: limits.tags_per_call, keys: limits.keys_per_call };
+        let caps = caps(provider.limits());
         let window = Preview::new(caps);
-        let lane =
-            Lane { config, caps, window, window_items: 0, seen: FxHashSet::default(), figures: Figures::default() };
+        // What is replaced is read first.
+        let requests = if provider.limits().write == Write::Replace { 2 } else { 1 };
+        let (seen, figures) = (FxHashSet::default(), Figures::default());
+        let lane = Lane { config, caps, requests, window, window_items: 0, seen, figures };
         lanes.insert(config.name.clone(), lane);
     }
     let mut errors = Vec::new();

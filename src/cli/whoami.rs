@@ -69,7 +69,17 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let wanted = |lane: &LaneConfig| args.lane.is_empty() || args.lane.contains(&lane.name);
     let lanes: Vec<LaneConfig> = config.lanes.into_iter().filter(wanted).collect();
-    let answers = ask(&lanes).await?;
+    let mut answers = ask(&lanes).await?;
+    for (lane, answer) in lanes.iter().zip(&mut answers) {
+        if let (Some(said), Ok(identity)) = (&lane.settings.account_id, &*answer)
+            && *said != identity.account
+        {
+            *answer = Err(format!(
+                "account_id says {said}, and the credentials from {} belong to {}",
+                identity.place, identity.account
+            ));
+        }
+    }
     let rows: Vec<Row<'_>> = lanes.iter().zip(&answers).map(|(lane, answer)| Row::new(lane, answer)).collect();
     print(&rows, args.output).context("writing to stdout")?;
     let mut nobody = 0_u64;

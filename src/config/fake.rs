@@ -56,7 +56,7 @@ const fn entry(name: &'static str, regional: bool) -> Entry {
 }
 
 static ALL: [Entry; 4] =
-    [entry("huawei-tms", false), entry("alibaba-ecs", true), entry("aws-s3", true), entry("aws-tagging", true)];
+    [entry("huawei-tms", false), entry("alibaba-ecs", true), entry("aws-s3", false), entry("aws-tagging", true)];
 
 pub(crate) const CATALOG: Catalog = Catalog {
     find: |name| ALL.iter().find(|entry| entry.name == name),

@@ -8,7 +8,7 @@ use crate::job::{LaneName, suggest};
 use crate::provider::{Entry, Settings};
 use std::time::Duration;
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 19] = [
     "name",
     // These two stand for many lanes; they are gone when one of them is read.
     "for_each",
@@ -25,6 +25,10 @@ const FIELDS: [&str; 15] = [
     "timeout",
     "signature",
     "delete_with_value",
+    "account_id",
+    "path_style",
+    "verify",
+    "allow_cloudformation_stacks",
 ];
 
 /// A lane whose every setting has been checked.
@@ -155,13 +159,33 @@ fn settings(section: &Section<'_>, cloud: &str, notes: &mut Notes) -> Option<Set
     if !cloud.is_empty() && section.has("delete_with_value") && !cloud.starts_with("huawei") {
         section.error("delete_with_value", notes, "is for Huawei Cloud only");
     }
+    for (name, cloud_wanted, text) in [
+        ("account_id", "aws-", "is for AWS only"),
+        ("path_style", "aws-s3", "is for aws-s3 only"),
+        ("verify", "aws-s3", "is for aws-s3 only"),
+        ("allow_cloudformation_stacks", "aws-tagging", "is for aws-tagging only"),
+    ] {
+        if !cloud.is_empty() && section.has(name) && !cloud.starts_with(cloud_wanted) {
+            section.error(name, notes, text);
+        }
+    }
     let (resources_per_call, tags_per_call) = (limit("resources_per_call", notes), limit("tags_per_call", notes));
+    let account_id = section.parsed("account_id", notes, |text| {
+        let fits = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+        if fits { Ok(text.to_owned()) } else { Err("an AWS account has 12 digits; write them in quotes".into()) }
+    });
+    let (path_style, verify) = (section.flag("path_style", notes), section.flag("verify", notes));
+    let allow_cloudformation_stacks = section.flag("allow_cloudformation_stacks", notes);
     Some(Settings {
         endpoint: section.parsed("endpoint", notes, endpoint),
         resources_per_call,
         tags_per_call,
         delete_with_value: delete_with_value.unwrap_or(false),
         signature_v1: signature.unwrap_or(false),
+        account_id,
+        path_style,
+        verify: verify.unwrap_or(false),
+        allow_cloudformation_stacks: allow_cloudformation_stacks.unwrap_or(false),
         region: region?,
     })
 }

@@ -119,6 +119,15 @@ pub struct RawLane {
     pub signature: Option<RawSignature>,
     /// Huawei Cloud: batch-delete sends an empty value with each key, as some editions want it.
     pub delete_with_value: Option<bool>,
+    /// AWS: the account the resources belong to; others are refused. In quotes: an account may begin with 0.
+    #[schemars(regex(pattern = r"^([0-9]{12}|.*<[^<>]+>.*)$"))]
+    pub account_id: Option<String>,
+    /// `aws-s3`: the bucket in the path (`true`) or in the host (`false`). Left out: in the host, with `endpoint` in the path.
+    pub path_style: Option<bool>,
+    /// `aws-s3`: read again what was written before it is reported; one more request a write. Default false.
+    pub verify: Option<bool>,
+    /// `aws-tagging`: tag CloudFormation stacks too, although that updates them. Default false.
+    pub allow_cloudformation_stacks: Option<bool>,
 }
 
 /// The values of a list.

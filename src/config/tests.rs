@@ -84,6 +84,49 @@ fn a_full_config_is_read_field_by_field_and_defaults_fill_the_rest() {
 }
 
 #[test]
+fn an_aws_lane_has_settings_of_its_own_and_nobody_else_has_them() {
+    let config = read(
+        r#"
+lanes:
+  - name: buckets
+    provider: aws-s3
+    region: us-east-1
+    account_id: "012345678901"
+    path_style: false
+    verify: true
+    credentials: { access_key: { env: A }, secret_key: { env: S }, security_token: { env: T } }
+  - { name: all, provider: aws-tagging, region: us-east-1, allow_cloudformation_stacks: true }
+"#,
+    )
+    .unwrap();
+    let [buckets, all] = &*config.lanes else { panic!("two lanes") };
+    assert_eq!(buckets.settings.account_id.as_deref(), Some("012345678901"));
+    assert_eq!((buckets.settings.path_style, buckets.settings.verify), (Some(false), true));
+    assert!(all.settings.allow_cloudformation_stacks && !buckets.settings.allow_cloudformation_stacks);
+    assert_eq!((all.settings.path_style, all.settings.verify, all.settings.account_id.as_deref()), (None, false, None));
+
+    let text = wrong(
+        r#"
+lanes:
+  - { name: a, provider: alibaba-ecs, region: x, account_id: "012345678901", verify: true, path_style: true }
+  - { name: b, provider: aws-tagging, region: x, account_id: 12345678901, verify: true }
+  - { name: c, provider: aws-s3, region: x, account_id: "1234", allow_cloudformation_stacks: yes please }
+"#,
+    );
+    assert_snapshot!(text, @r#"
+    tagmill.yaml: 8 things are wrong:
+      line 3: lanes[0].account_id: is for AWS only
+      line 3: lanes[0].path_style: is for aws-s3 only
+      line 3: lanes[0].verify: is for aws-s3 only
+      line 4: lanes[1].verify: is for aws-s3 only
+      line 4: lanes[1].account_id: expected text, found a number; put it in quotes
+      line 5: lanes[2].allow_cloudformation_stacks: is for aws-tagging only
+      line 5: lanes[2].account_id: an AWS account has 12 digits; write them in quotes
+      line 5: lanes[2].allow_cloudformation_stacks: expected true or false, found text
+    "#);
+}
+
+#[test]
 fn many_mistakes_are_told_at_once_each_with_its_line() {
     let text = wrong(
         r"

@@ -34,7 +34,7 @@ pub struct Record {
     marks: Vec<(u32, Mark)>,
     calls: u32,
     retries: u32,
-    last_call: u64,
+    last_request: u64,
     attempts: Option<(Now, Now)>,
     emissions: Vec<EmitId>,
     /// What has not been sent is not sent any more.
@@ -98,7 +98,7 @@ impl Ledger {
             marks: Vec::new(),
             calls: 0,
             retries: 0,
-            last_call: 0,
+            last_request: 0,
             attempts: None,
             emissions: Vec::new(),
             cancelled: false,
@@ -163,13 +163,13 @@ impl Ledger {
         self.get(key).is_some_and(|record| record.cancelled)
     }
 
-    /// A call with an item of this job leaves.
-    pub fn departed(&mut self, key: JobKey, call: u64, now: Now, retry: bool) {
+    /// A request with an item of this job leaves; `request` numbers the lane's requests from 1, follow-ups included.
+    pub fn departed(&mut self, key: JobKey, request: u64, now: Now, retry: bool) {
         let Some(record) = self.get_mut(key) else { return };
-        if record.last_call == call {
+        if record.last_request == request {
             return;
         }
-        record.last_call = call;
+        record.last_request = request;
         record.calls += 1;
         record.retries += u32::from(retry);
         record.attempts = Some((record.attempts.map_or(now, |(first, _)| first), now));

@@ -110,6 +110,11 @@ impl Lane {
         }
     }
 
+    /// No call leaves before then: an earlier owner's last writes may not be seen yet.
+    pub fn stay_away(&mut self, until: Now) {
+        self.pace.stay_away(until);
+    }
+
     /// How many more items the lane would like; 0 while it is full or ends (L11).
     pub fn room(&self) -> usize {
         if self.draining { 0 } else { self.settings.capacity.saturating_sub(self.ledger.open_items()) }

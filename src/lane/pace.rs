@@ -174,6 +174,11 @@ impl Pace {
         }
     }
 
+    /// No call leaves before then.
+    pub fn stay_away(&mut self, until: Now) {
+        self.blocked_until = self.blocked_until.max(until);
+    }
+
     /// Until when the cloud asked us to stay away.
     pub fn blocked_until(&self) -> Now {
         self.blocked_until

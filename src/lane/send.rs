@@ -5,7 +5,10 @@ use super::{
     health::{IN_A_ROW, Outage},
     queue::Unit,
 };
-use crate::{call::Call, plan::Rectangle};
+use crate::{
+    call::Call,
+    plan::{Cell, Rectangle},
+};
 use std::time::Duration;
 
 /// The next call, before its permit is taken.
@@ -202,6 +205,7 @@ impl Lane {
                 let Some(flight) = self.flights.get_mut(&id) else { return };
                 flight.departed = now;
                 let flight = flight.clone();
+                self.note_request(&flight.unit, false);
                 let call = self.call_of(&flight.unit);
                 self.actions.push_back(Action::Call(id, call, flight.memo));
                 return;
@@ -230,27 +234,35 @@ impl Lane {
         });
         self.counts.calls += 1;
         self.counts.retries += u64::from(flight.unit.again);
-        let active = self.health.active(now);
-        for row in &flight.unit.rows {
-            let ledger = &mut self.ledger;
-            let jobs: Vec<u32> = self.backlog.involved(*row, &flight.unit.cells, ledger).map(|item| item.job).collect();
-            for job in jobs {
-                ledger.departed(job, id.0, now, flight.unit.again);
-            }
-            self.backlog.for_involved(*row, &flight.unit.cells, ledger, |item| {
-                item.first_attempt.get_or_insert(active);
-            });
-        }
+        self.note_request(&flight.unit, flight.unit.again);
         let call = self.call_of(&flight.unit);
         self.flights.insert(id, flight);
         self.actions.push_back(Action::Call(id, call, None));
     }
 
+    /// A request leaves, follow-ups included: it counts for every job it speaks for.
+    fn note_request(&mut self, unit: &Unit, retry: bool) {
+        let (now, active, request) = (self.now, self.health.active(self.now), self.counts.calls);
+        for row in &unit.rows {
+            let ledger = &mut self.ledger;
+            let jobs: Vec<u32> = self.backlog.involved(*row, &unit.cells, ledger).map(|item| item.job).collect();
+            for job in jobs {
+                ledger.departed(job, request, now, retry);
+            }
+            self.backlog.for_involved(*row, &unit.cells, ledger, |item| {
+                item.first_attempt.get_or_insert(active);
+            });
+        }
+    }
+
     fn call_of(&self, unit: &Unit) -> Call {
+        let op = unit.op();
+        let (tags, rest): (Vec<Cell>, Vec<Cell>) = unit.cells.iter().copied().partition(|cell| cell.op() == op);
         Call {
-            op: unit.op(),
+            op,
             resources: unit.rows.iter().filter_map(|row| self.backlog.resource(*row).cloned()).collect(),
-            tags: self.backlog.tags(&unit.cells),
+            tags: self.backlog.tags(&tags),
+            also_unset: self.backlog.tags(&rest).into_iter().map(|(key, _)| key).collect(),
         }
     }
 

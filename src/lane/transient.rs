@@ -26,11 +26,11 @@ impl Lane {
         for (row, failure) in rows {
             let most = failure.attempts_at_most.unwrap_or(u32::MAX).min(self.settings.max_attempts);
             let mut spent = self.most_spent(row, unit);
-            if spent < most {
+            if spent < most && !failure.too_early {
                 spent = self.spend(row, unit, true);
             }
             wait = wait.max(hint(&failure));
-            let proven = spoken || failure.blame == Blame::State;
+            let proven = !failure.too_early && (spoken || failure.blame == Blame::State);
             if (spent >= most && proven) || self.is_out_of_time(now, row, unit) {
                 self.reject_row(now, row, unit, &failure);
             } else {
@@ -68,7 +68,7 @@ impl Lane {
         }
         let alone = !many && !self.others_could_speak(&unit);
         // What fails on the way to the API is held against a lone item only when something else got through.
-        let counts = !is_gateway(failure) || !alone || got_through;
+        let counts = !failure.too_early && (!is_gateway(failure) || !alone || got_through);
         unit.tries += 1;
         if many {
             if counts && !unit.suspect {

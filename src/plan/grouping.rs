@@ -33,6 +33,11 @@ impl Grouping {
     pub fn cut(&self, cells: &[Cell], caps: &Caps, pieces: &mut Pieces) {
         pieces.clear();
         let Some(op) = cells.first().map(Cell::op) else { return };
+        if caps.is_whole() {
+            pieces.cells.extend(cells);
+            pieces.ends.push(cells.len());
+            return;
+        }
         // Sets come before removals in a row.
         let eligible = cells.iter().take_while(|cell| cell.op() == op);
         let most = caps.columns(op);
@@ -56,7 +61,8 @@ impl Grouping {
         let mut buckets: FxHashMap<u64, u64> = FxHashMap::default();
         let mut pieces = Pieces::default();
         for (share, cells) in rows {
-            let (sets, removals) = cells.split_at(cells.partition_point(|cell| cell.op() == Op::Set));
+            let sets = cells.partition_point(|cell| caps.is_whole() || cell.op() == Op::Set);
+            let (sets, removals) = cells.split_at(sets);
             for part in [sets, removals] {
                 self.cut(part, caps, &mut pieces);
                 for piece in pieces.iter() {
@@ -147,6 +153,10 @@ struct Group {
 
 /// Chooses the grouping for these rows. `texts` orders columns; equal savings go to the first pair in byte order.
 pub fn choose<'t>(rows: &[(u32, &[Cell])], caps: &Caps, text: impl Fn(Symbol) -> &'t str) -> Grouping {
+    if caps.resources <= 1 {
+        // A row has no company, so nothing beats few and full pieces of it.
+        return Grouping::EqualSets;
+    }
     let groups = singles(rows, caps, text);
     let alone: Vec<Column> =
         groups.iter().skip(COLUMNS_COMPARED).flat_map(|group| group.columns.iter().copied()).collect();

@@ -29,6 +29,15 @@ pub struct Caps {
 }
 
 impl Caps {
+    /// For an API that replaces a resource's whole set: one resource a call, with all it has to give, sets and removals
+    /// together. Cutting its keys into several writes would save nothing and let late keys take the place of early ones.
+    pub const WHOLE: Self = Self { resources: 1, tags: usize::MAX, keys: usize::MAX };
+
+    /// Whether a call takes all that a row has to give.
+    pub fn is_whole(&self) -> bool {
+        *self == Self::WHOLE
+    }
+
     /// How many keys a call of that kind may carry; at least one.
     pub fn columns(&self, op: Op) -> usize {
         match op {

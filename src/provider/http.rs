@@ -12,6 +12,8 @@ pub const LONGEST_WAIT: Duration = Duration::from_mins(10);
 pub enum Method {
     /// GET
     Get,
+    /// HEAD
+    Head,
     /// POST
     Post,
     /// PUT
@@ -25,6 +27,7 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
+            Self::Head => "HEAD",
             Self::Post => "POST",
             Self::Put => "PUT",
             Self::Delete => "DELETE",

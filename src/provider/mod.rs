@@ -4,6 +4,7 @@
 //! compared byte for byte with a vector. A new cloud joins with its folder and one line in [`ALL`].
 
 pub mod alibaba;
+pub mod aws;
 mod classify;
 mod credential;
 mod endpoint;
@@ -23,7 +24,7 @@ pub use limits::{Limits, Silence, Write};
 pub use signing::Signed;
 
 use crate::job::{Job, Resource};
-use std::{borrow::Cow, fmt::Debug};
+use std::{borrow::Cow, fmt::Debug, time::Duration};
 
 /// One tagging API of one cloud, at one account and region.
 pub trait Provider: Send + Sync + Debug {
@@ -46,6 +47,12 @@ pub trait Provider: Send + Sync + Debug {
 
     /// Resources may share a call only when this text is equal (a project, a resource type).
     fn share_key(&self, resource: &Resource) -> String;
+
+    /// How long a read may not show what an earlier owner of the lane wrote. A lane that may have had one makes no call
+    /// before that time is over; zero where nothing is read.
+    fn settles(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// The signed request of a call. `memo` is what an earlier reply of the same call left to remember.
     fn encode(&self, call: &Call, memo: Option<&Memo>, credential: &Credential, at: &Moment) -> HttpRequest;
@@ -78,6 +85,15 @@ pub struct Settings {
     pub delete_with_value: bool,
     /// Alibaba Cloud: sign with V1 (HMAC-SHA1) in place of V3.
     pub signature_v1: bool,
+    /// AWS: the account that the lane's resources belong to, 12 digits. Resources of another are refused.
+    pub account_id: Option<String>,
+    /// `aws-s3`: the bucket stands in the path and not in the host. Left out: only with an endpoint of one's own, and for
+    /// names that do not fit into a host.
+    pub path_style: Option<bool>,
+    /// `aws-s3`: what was written is read again before it is reported.
+    pub verify: bool,
+    /// `aws-tagging`: CloudFormation stacks may be tagged, although that updates them.
+    pub allow_cloudformation_stacks: bool,
 }
 
 /// Makes a provider for one lane, or says which setting is wrong.
@@ -102,6 +118,11 @@ pub const ALL: &[Entry] = &[
     Entry { name: alibaba::RDS, build: alibaba::build_rds, default_rate: alibaba::RDS_RATE, regional: true },
     Entry { name: alibaba::ECS, build: alibaba::build_ecs, default_rate: alibaba::ECS_RATE, regional: true },
     Entry { name: alibaba::TAG, build: alibaba::build_tag, default_rate: alibaba::TAG_RATE, regional: true },
+    Entry { name: aws::tagging::NAME, build: aws::tagging::build, default_rate: aws::tagging::RATE, regional: true },
+    // A bucket's name is enough to find it in any region, so the lane's region does not say where its resources are.
+    Entry { name: aws::s3::NAME, build: aws::s3::build, default_rate: aws::s3::RATE, regional: false },
+    Entry { name: aws::backup::NAME, build: aws::backup::build, default_rate: aws::backup::RATE, regional: true },
+    Entry { name: aws::ml::NAME, build: aws::ml::build, default_rate: aws::ml::RATE, regional: true },
 ];
 
 /// The provider of that name.

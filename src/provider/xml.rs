@@ -21,12 +21,6 @@ pub(super) fn read_error(body: &[u8]) -> Option<Told> {
                 words.clear();
                 path.push(name);
             }
-            Ok(Event::Text(piece)) => words.push_str(&piece.xml10_content()),
-            Ok(Event::CData(piece)) => words.push_str(&piece.xml10_content()),
-            Ok(Event::GeneralRef(entity)) => words.extend(match entity.resolve_char_ref() {
-                Ok(Some(c)) => Some(c),
-                _ => predefined(&entity.xml10_content()),
-            }),
             Ok(Event::End(_)) => {
                 let text = words.trim().to_owned();
                 match path.pop().as_deref() {
@@ -41,8 +35,39 @@ pub(super) fn read_error(body: &[u8]) -> Option<Told> {
                 }
             }
             Ok(Event::Eof) | Err(_) => return told.code.is_some().then_some(told),
-            Ok(_) => {}
+            Ok(event) => collect(&event, &mut words),
         }
+    }
+}
+
+/// The text of the first element of that name in an error body, such as the region of a redirect.
+pub(super) fn field(body: &[u8], name: &str) -> Option<String> {
+    let mut reader = Reader::from_str(std::str::from_utf8(body).ok()?);
+    let mut words = None;
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(tag)) if tag.local_name().as_ref() == name => words = Some(String::new()),
+            Ok(Event::End(_)) if words.is_some() => return words.map(|text: String| text.trim().to_owned()),
+            Ok(Event::Eof) | Err(_) => return None,
+            Ok(event) => {
+                if let Some(words) = &mut words {
+                    collect(&event, words);
+                }
+            }
+        }
+    }
+}
+
+/// Adds what an event says in words; one that says nothing adds nothing.
+pub(super) fn collect(event: &Event<'_>, words: &mut String) {
+    match event {
+        Event::Text(piece) => words.push_str(&piece.xml10_content()),
+        Event::CData(piece) => words.push_str(&piece.xml10_content()),
+        Event::GeneralRef(entity) => words.extend(match entity.resolve_char_ref() {
+            Ok(Some(c)) => Some(c),
+            _ => predefined(&entity.xml10_content()),
+        }),
+        _ => {}
     }
 }
 

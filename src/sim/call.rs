@@ -6,8 +6,8 @@
 
 use super::{
     api::{Command, Dialect, Op, Refusal, Target, Trouble},
-    cloud::{Cloud, InFlight},
-    config::RetryAfter,
+    cloud::{Cloud, InFlight, State},
+    config::{Api, RetryAfter},
     counts::Outcome,
     faults::Faults,
     luck::{Dice, Luck},
@@ -109,6 +109,9 @@ impl Call<'_> {
         }
         let command = self.dialect.command(self.cloud)?;
         in_flight.names(command.resources.iter().map(|target| target.key.clone()).collect());
+        if self.luck.conflict && self.cloud.config.provider == Api::AwsS3 && !matches!(command.op, Op::Read) {
+            return Err(self.words(&Trouble::Conflict));
+        }
         let (outcome, reply) = self.carry_out(&command)?;
         Ok(if self.luck.reset_after {
             (Outcome::Reset, reply.delivered(Delivery::Dropped))
@@ -166,12 +169,22 @@ impl Call<'_> {
             return Err(self.dialect.words(worst, self.cloud));
         }
         let mut found = Vec::new();
+        let now = self.request.arrived;
         for target in &good {
+            let State { store, history, .. } = &mut *state;
+            if self.faults.stale.probability > 0.0 && !matches!(command.op, Op::Read) {
+                history.note(&target.key, now, store.get(&target.key));
+            }
             match &command.op {
-                Op::Set(tags) => state.store.set(&target.key, tags),
-                Op::Unset(keys) => state.store.unset(&target.key, keys),
-                Op::Clear => state.store.clear(&target.key),
-                Op::Read => found = state.store.get(&target.key).map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+                Op::Set(tags) => store.set(&target.key, tags),
+                Op::Replace(tags) => store.replace(&target.key, tags),
+                Op::Unset(keys) => store.unset(&target.key, keys),
+                Op::Clear => store.clear(&target.key),
+                Op::Read => {
+                    let then = self.luck.behind.and_then(|behind| history.before(&target.key, now, behind));
+                    let fresh = || store.get(&target.key).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+                    found = then.unwrap_or_else(fresh);
+                }
             }
         }
         if !matches!(command.op, Op::Read) {
@@ -200,7 +213,9 @@ impl Call<'_> {
                 (wait, reply.with("retry-after", http_date(until)))
             }
             RetryAfter::Milliseconds(ms) => {
-                (Duration::from_millis(ms), reply.with("x-acs-retry-after", ms.to_string()))
+                let aws = self.cloud.config.provider.is_aws();
+                let name = if aws { "x-amz-retry-after" } else { "x-acs-retry-after" };
+                (Duration::from_millis(ms), reply.with(name, ms.to_string()))
             }
         };
         let from = clock::monotonic() + self.luck.latency + self.luck.slow.unwrap_or_default();
@@ -214,7 +229,7 @@ impl Call<'_> {
 
 /// What stands against one resource, if anything.
 fn judge(
-    state: &mut super::cloud::State,
+    state: &mut State,
     faults: &Faults,
     cloud: &Cloud,
     command: &Command,
@@ -235,12 +250,45 @@ fn judge(
     if let Some(rule) = faults.failed_items.iter().find(|rule| !all_or_nothing && fits(&rule.id)) {
         return Some(Trouble::Failed(rule.code.clone(), rule.message.clone()));
     }
-    if let (Some(most), Op::Set(tags)) = (cloud.config.tags_per_resource, &command.op)
-        && state.store.size_after(&target.key, tags) > most
-    {
-        return Some(Trouble::Quota(most));
+    let replaces = matches!(command.op, Op::Replace(_) | Op::Clear);
+    if replaces && !keeps_system_tags(state, command, target) {
+        return Some(Trouble::SystemTag);
     }
-    None
+    let after = match &command.op {
+        Op::Set(tags) => {
+            let after = state.store.size_after(&target.key, tags);
+            if cloud.config.provider.is_aws() {
+                after - system_tags(state.store.get(&target.key)).count()
+            } else {
+                after
+            }
+        }
+        Op::Replace(tags) => tags.len() - system_tags(pairs(tags)).count(),
+        Op::Unset(_) | Op::Clear | Op::Read => 0,
+    };
+    let most = cloud.config.tags_per_resource.or(cloud.config.provider.quota())?;
+    (after > most).then_some(Trouble::Quota(most))
+}
+
+fn pairs(tags: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
+/// Tags that AWS has set: nobody else may change them, and they count against no quota.
+fn system_tags<'t>(tags: impl Iterator<Item = (&'t str, &'t str)>) -> impl Iterator<Item = (&'t str, &'t str)> {
+    tags.filter(|(key, _)| key.starts_with("aws:"))
+}
+
+/// Whether a replacement leaves AWS's own tags exactly as they are.
+fn keeps_system_tags(state: &State, command: &Command, target: &Target) -> bool {
+    let mut held: Vec<(&str, &str)> = system_tags(state.store.get(&target.key)).collect();
+    let mut sent: Vec<(&str, &str)> = match &command.op {
+        Op::Replace(tags) => system_tags(pairs(tags)).collect(),
+        _ => Vec::new(),
+    };
+    held.sort_unstable();
+    sent.sort_unstable();
+    held == sent
 }
 
 /// Which trouble an all-or-nothing cloud speaks of when there are several: permission, then existence, then state.

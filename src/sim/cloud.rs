@@ -4,6 +4,7 @@ use super::{
     config::{Api, CloudConfig, SimConfig, Vendor},
     counts::{Counts, Outcome},
     faults::{Faults, Late, Since},
+    history::History,
     meter::{Bucket, Meter},
     pattern,
     session::Session,
@@ -109,6 +110,7 @@ pub(super) struct State {
     pub(super) faults: Arc<Faults>,
     pub(super) rng: Rng,
     pub(super) store: Store,
+    pub(super) history: History,
     pub(super) counts: Counts,
     pub(super) meter: Meter,
     pub(super) bucket: Option<Bucket>,
@@ -187,8 +189,8 @@ impl State {
         Self {
             faults: Arc::new(config.faults.clone()),
             rng: Rng::with_seed(seed),
-            // Alibaba Cloud compares tag keys without case, Huawei Cloud with.
-            store: Store::new(config.provider != Api::HuaweiTms),
+            store: Store::filled(config.provider.ignores_case(), &config.tags),
+            history: History::default(),
             counts: Counts::default(),
             meter: Meter::new(config.rate),
             bucket: config.rate.map(Bucket::new),

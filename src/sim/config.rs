@@ -3,7 +3,7 @@
 use super::faults::Faults;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything `tagmill sim --config FILE` reads.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,8 +38,8 @@ pub struct CloudConfig {
     /// Huawei: what X-Domain-Id must say. Left out, any value will do, but there must be one.
     #[serde(default)]
     pub domain_id: Option<String>,
-    /// Alibaba Tag: the account number in ARNs. Left out, every number is taken. STS: whose the key is, and the account
-    /// whose roles can be taken.
+    /// Alibaba Tag and AWS: the account number in ARNs, and who owns the buckets. Left out, every number is taken. STS:
+    /// whose the key is, and the account whose roles can be taken.
     #[serde(default)]
     pub account_id: Option<String>,
     /// STS: what must come with a request for a role of this account. Left out, nothing may.
@@ -63,15 +63,55 @@ pub struct CloudConfig {
     /// Huawei: who says that there were too many requests.
     #[serde(default)]
     pub throttled_by: ThrottledBy,
-    /// The most tags one resource may hold. Left out, there is no such quota.
+    /// The most tags one resource may hold. Left out: 50 on AWS (10 on Machine Learning), no quota elsewhere.
     #[serde(default)]
     pub tags_per_resource: Option<usize>,
     /// The resource types that exist. Left out: all on Huawei, the documented ones on Alibaba Cloud.
     #[serde(default)]
     pub resource_types: Option<Vec<String>>,
+    /// S3: where buckets are that are not in `region`; ids are patterns.
+    #[serde(default)]
+    pub bucket_regions: Vec<BucketRegion>,
+    /// S3: how a request that was signed for another region is refused.
+    #[serde(default)]
+    pub wrong_region: WrongRegion,
+    /// S3: buckets with access control by tags, which take tags through S3 Control only; patterns.
+    #[serde(default)]
+    pub abac: Vec<String>,
+    /// S3: buckets of another account; patterns.
+    #[serde(default)]
+    pub foreign: Vec<String>,
+    /// Tags that resources have from the start, AWS's own included.
+    #[serde(default)]
+    pub tags: BTreeMap<String, BTreeMap<String, String>>,
     /// What goes wrong.
     #[serde(default)]
     pub faults: Faults,
+}
+
+/// Where some buckets are.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketRegion {
+    /// The pattern of their names.
+    pub id: String,
+    /// Their region.
+    pub region: String,
+}
+
+/// How S3 says that a bucket is in another region.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WrongRegion {
+    /// 301 with `x-amz-bucket-region`.
+    #[default]
+    Redirect,
+    /// 307 with `x-amz-bucket-region`, as for new buckets.
+    Temporary,
+    /// 400 with the region in the body, as the right host with the wrong signature does.
+    Malformed,
+    /// 301 without the region: only HEAD tells it.
+    Silent,
 }
 
 /// The APIs that can be simulated.
@@ -86,8 +126,14 @@ pub enum Api {
     AlibabaEcs,
     /// Alibaba Cloud Tag 2018-08-28.
     AlibabaTag,
-    /// AWS Security Token Service 2011-06-15 and nothing else: an account to be, or to take a role of.
-    AwsSts,
+    /// AWS Resource Groups Tagging API 2017-01-26.
+    AwsTagging,
+    /// Amazon S3 bucket tags 2006-03-01, and S3 Control.
+    AwsS3,
+    /// AWS Backup 2018-11-15.
+    AwsBackup,
+    /// Amazon Machine Learning 2014-12-12.
+    AwsMl,
 }
 
 /// Who runs an API: what its accounts, keys and roles have in common.
@@ -100,10 +146,10 @@ pub(super) enum Vendor {
 
 impl Api {
     pub(super) fn vendor(self) -> Vendor {
-        match self.name().split('-').next() {
-            Some("alibaba") => Vendor::Alibaba,
-            Some("huawei") => Vendor::Huawei,
-            _ => Vendor::Aws,
+        match self {
+            Self::HuaweiTms => Vendor::Huawei,
+            Self::AlibabaRds | Self::AlibabaEcs | Self::AlibabaTag => Vendor::Alibaba,
+            Self::AwsTagging | Self::AwsS3 | Self::AwsBackup | Self::AwsMl => Vendor::Aws,
         }
     }
 
@@ -114,7 +160,29 @@ impl Api {
             Self::AlibabaRds => "alibaba-rds",
             Self::AlibabaEcs => "alibaba-ecs",
             Self::AlibabaTag => "alibaba-tag",
-            Self::AwsSts => "aws-sts",
+            Self::AwsTagging => "aws-tagging",
+            Self::AwsS3 => "aws-s3",
+            Self::AwsBackup => "aws-backup",
+            Self::AwsMl => "aws-ml",
+        }
+    }
+
+    /// Whether keys that differ only in case are one key.
+    pub(super) fn ignores_case(self) -> bool {
+        matches!(self, Self::AlibabaRds | Self::AlibabaEcs | Self::AlibabaTag)
+    }
+
+    /// Whether it is one of AWS.
+    pub(super) fn is_aws(self) -> bool {
+        matches!(self, Self::AwsTagging | Self::AwsS3 | Self::AwsBackup | Self::AwsMl)
+    }
+
+    /// The most tags of a resource where the configuration says nothing: none is known outside of AWS.
+    pub(super) fn quota(self) -> Option<usize> {
+        match self {
+            Self::AwsTagging | Self::AwsS3 | Self::AwsBackup => Some(50),
+            Self::AwsMl => Some(10),
+            _ => None,
         }
     }
 }
@@ -161,7 +229,7 @@ pub enum RetryAfter {
     Seconds(u64),
     /// `Retry-After` as an HTTP date so many seconds ahead.
     Date(u64),
-    /// `x-acs-retry-after` in milliseconds (Alibaba Cloud).
+    /// `x-acs-retry-after` in milliseconds (Alibaba Cloud), or `x-amz-retry-after` (AWS).
     Milliseconds(u64),
 }
 
@@ -271,6 +339,11 @@ impl CloudConfig {
             throttled_by: ThrottledBy::default(),
             tags_per_resource: None,
             resource_types: None,
+            bucket_regions: Vec::new(),
+            wrong_region: WrongRegion::default(),
+            abac: Vec::new(),
+            foreign: Vec::new(),
+            tags: BTreeMap::new(),
             faults: Faults::default(),
         }
     }

@@ -18,13 +18,17 @@ pub struct Faults {
     pub reset_after: f64,
     /// The call is applied and the answer breaks off in the middle of its body.
     pub truncated: f64,
-    /// TMS and Tag: the share of resources that fail for this once inside a 200.
+    /// S3: another change of the bucket is under way: 409, nothing is applied.
+    pub conflict: f64,
+    /// S3: some reads show the tags as they were a while ago.
+    pub stale: Stale,
+    /// TMS, Tag and AWS tagging: the share of resources that fail for this once inside a 200.
     pub transient_items: f64,
     /// Some answers take long; what the call does happens before the wait.
     pub slow: Slow,
     /// How long every answer takes.
     pub latency: Span,
-    /// TMS and Tag: resources that always fail inside a 200, with a code of your choice.
+    /// TMS, Tag and AWS tagging: resources that always fail inside a 200, with a code of your choice.
     pub failed_items: Vec<FailedItems>,
     /// Ids that do not exist.
     pub unknown: Vec<String>,
@@ -68,6 +72,16 @@ pub struct Span {
     pub min_ms: u64,
     /// The longest wait.
     pub max_ms: u64,
+}
+
+/// How often a read is behind the writes, and how far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stale {
+    /// The probability per read.
+    pub probability: f64,
+    /// How old the state that it shows may be, at most a minute.
+    pub up_to_ms: u64,
 }
 
 /// Resources that always fail inside a 200.
@@ -122,6 +136,8 @@ impl Faults {
             ("truncated", self.truncated),
             ("transient_items", self.transient_items),
             ("slow.probability", self.slow.probability),
+            ("conflict", self.conflict),
+            ("stale.probability", self.stale.probability),
         ];
         let mut found: Vec<String> = chances
             .into_iter()
@@ -134,6 +150,9 @@ impl Faults {
             if min > max {
                 found.push(format!("{name}.min_ms is above {name}.max_ms"));
             }
+        }
+        if self.stale.up_to_ms > 60_000 {
+            found.push("stale.up_to_ms is above 60000".into());
         }
         found
     }

@@ -40,6 +40,9 @@ pub(super) struct Luck {
     pub(super) truncated: bool,
     pub(super) slow: Option<Duration>,
     pub(super) latency: Duration,
+    pub(super) conflict: bool,
+    /// How old the state is that a read shows.
+    pub(super) behind: Option<Duration>,
 }
 
 impl Luck {
@@ -53,10 +56,16 @@ impl Luck {
             truncated: dice.happens(faults.truncated),
             slow: dice.happens(faults.slow.probability).then_some(Duration::ZERO),
             latency: Duration::ZERO,
+            conflict: false,
+            behind: None,
         };
         // Waits come last: how many numbers they take from the stream depends on their range.
         luck.slow = luck.slow.map(|_| dice.between(faults.slow.min_ms, faults.slow.max_ms));
         luck.latency = dice.between(faults.latency.min_ms, faults.latency.max_ms);
+        // Drawn only where it is asked for, so that it shifts nobody else's luck.
+        luck.conflict = faults.conflict > 0.0 && dice.happens(faults.conflict);
+        let stale = faults.stale.probability > 0.0 && dice.happens(faults.stale.probability);
+        luck.behind = stale.then(|| dice.between(0, faults.stale.up_to_ms));
         luck
     }
 }

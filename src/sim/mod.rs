@@ -8,7 +8,7 @@
 //! - `server`, `request`, `reply`: HTTP in and out, broken connections included.
 //! - `api`: one folder per cloud, its requests and its words; a new cloud joins there.
 //! - `call`, `luck`: the way of one call through any cloud, and what chance does to it.
-//! - `cloud`, `session`, `store`, `meter`, `counts`: what a cloud remembers.
+//! - `cloud`, `session`, `store`, `history`, `meter`, `counts`: what a cloud remembers.
 //! - `verify`: signatures, computed by a second implementation that shares nothing with the providers'.
 //! - `inspect`: `/_sim/...`, to look at all this from outside.
 //!
@@ -20,6 +20,7 @@ mod cloud;
 mod config;
 mod counts;
 mod faults;
+mod history;
 mod inspect;
 mod luck;
 mod meter;
@@ -33,9 +34,11 @@ mod store;
 mod verify;
 pub mod well_known;
 
-pub use config::{Api, BadConfig, CloudConfig, Rate, RetryAfter, SimConfig, ThrottledBy, User};
+pub use config::{
+    Api, BadConfig, BucketRegion, CloudConfig, Rate, RetryAfter, SimConfig, ThrottledBy, User, WrongRegion,
+};
 pub use counts::{Counts, Outcomes};
-pub use faults::{FailedItems, Faults, Late, Since, Slow, Span};
+pub use faults::{FailedItems, Faults, Late, Since, Slow, Span, Stale};
 
 use crate::worker::clock;
 use cloud::World;

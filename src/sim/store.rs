@@ -18,6 +18,16 @@ impl Store {
         Self { resources: HashMap::new(), ignore_case }
     }
 
+    /// A store with tags that are there from the start.
+    pub(super) fn filled(ignore_case: bool, tags: &BTreeMap<String, BTreeMap<String, String>>) -> Self {
+        let mut store = Self::new(ignore_case);
+        for (resource, tags) in tags {
+            let tags = tags.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+            store.keep(resource, tags);
+        }
+        store
+    }
+
     /// The stored spelling of a key.
     fn spelled(&self, tags: &Tags, key: &str) -> Option<Box<str>> {
         if tags.contains_key(key) {
@@ -57,6 +67,12 @@ impl Store {
             }
         }
         self.keep(resource, tags);
+    }
+
+    /// Makes these the tags of a resource, and no others.
+    pub(super) fn replace(&mut self, resource: &str, set: &[(String, String)]) {
+        self.clear(resource);
+        self.set(resource, set);
     }
 
     /// Takes all tags away.

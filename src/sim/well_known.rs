@@ -20,6 +20,13 @@ pub const ALIBABA_ACCESS_KEY: &str = "SIMALIBABAACCESSKEY0";
 /// The Alibaba account's secret key: it opens nothing but a simulator.
 pub const ALIBABA_SECRET_KEY: &str = "sim-alibaba-secret-key";
 
+/// The AWS account's access key; it serves all four APIs.
+pub const AWS_ACCESS_KEY: &str = "SIMAWSACCESSKEY00000";
+/// The AWS account's secret key: it opens nothing but a simulator.
+pub const AWS_SECRET_KEY: &str = "sim-aws-secret-key";
+/// The AWS account.
+pub const AWS_ACCOUNT_ID: &str = "123456789012";
+
 impl Default for SimConfig {
     fn default() -> Self {
         let mut huawei = CloudConfig::new("huawei-tms", Api::HuaweiTms, HUAWEI_ACCESS_KEY, HUAWEI_SECRET_KEY);
@@ -31,6 +38,11 @@ impl Default for SimConfig {
         }];
         let alibaba = [Api::AlibabaRds, Api::AlibabaEcs, Api::AlibabaTag]
             .map(|api| CloudConfig::new(api.name(), api, ALIBABA_ACCESS_KEY, ALIBABA_SECRET_KEY));
-        Self { seed: 0, clouds: std::iter::once(huawei).chain(alibaba).collect() }
+        let aws = [Api::AwsTagging, Api::AwsS3, Api::AwsBackup, Api::AwsMl].map(|api| {
+            let mut cloud = CloudConfig::new(api.name(), api, AWS_ACCESS_KEY, AWS_SECRET_KEY);
+            cloud.account_id = Some(AWS_ACCOUNT_ID.to_owned());
+            cloud
+        });
+        Self { seed: 0, clouds: std::iter::once(huawei).chain(alibaba).chain(aws).collect() }
     }
 }

@@ -29,6 +29,7 @@ impl Client {
     pub async fn send(&self, request: HttpRequest, timeout: Duration) -> Result<HttpReply, Fault> {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
+            Method::Head => reqwest::Method::HEAD,
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
             Method::Delete => reqwest::Method::DELETE,

@@ -1,7 +1,7 @@
 //! The task of one lane: one input, all its actions, then sleep until something happens.
 
 use super::{
-    CAPACITY, Client, LaneView, WorkerError, clock,
+    CAPACITY, Client, LaneView, WorkerError, caps, clock,
     credentials::{Held, Keeper},
     naming::Names,
     work,
@@ -12,7 +12,6 @@ use crate::{
     config::{LaneConfig, Mode},
     job::LaneName,
     lane::{Action, CallId, Control, Counts, Emission, EmitId, Lane, Note, Now, Settings, Settlement},
-    plan::Caps,
     provider::Provider,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -72,10 +71,9 @@ impl<B: Broker> LaneTask<B> {
         client: Client,
         keeper: Keeper,
     ) -> Self {
-        let limits = provider.limits();
         let settings = Settings {
             name: config.name.clone(),
-            caps: Caps { resources: limits.resources_per_call, tags: limits.tags_per_call, keys: limits.keys_per_call },
+            caps: caps(provider.limits()),
             per_second: config.rate.per_second,
             burst: config.rate.burst,
             concurrency: config.concurrency,
@@ -85,7 +83,12 @@ impl<B: Broker> LaneTask<B> {
             seed: clock::seed(),
             epoch: clock::wall(),
         };
-        let lane = Lane::new(settings, Box::new(Names(provider.clone())), Now::ZERO);
+        let mut lane = Lane::new(settings, Box::new(Names(provider.clone())), Now::ZERO);
+        let settle = provider.settles().saturating_sub(broker.last_owner().unwrap_or_default());
+        if !settle.is_zero() {
+            tracing::info!(lane = %config.name, ?settle, "waits until every read shows what an earlier owner wrote");
+            lane.stay_away(settle);
+        }
         let view = LaneView { name: config.name.clone(), status: lane.status(), finished: false };
         Self {
             name: config.name.clone(),

@@ -16,6 +16,8 @@ use crate::{
     config::LaneConfig,
     job::LaneName,
     lane::{Control, Status},
+    plan::Caps,
+    provider::{Limits, Write},
 };
 use lane_task::LaneTask;
 use std::{sync::Arc, time::Duration};
@@ -26,6 +28,16 @@ use tokio::{
 
 /// Items a lane holds at most: the planning window, and the bound on memory (at most 1 KB an item).
 pub const CAPACITY: usize = 200_000;
+
+/// What one call of a lane may carry. Where a write replaces the whole set, a call does all that is pending on a resource.
+pub fn caps(limits: &Limits) -> Caps {
+    match limits.write {
+        Write::Merge => {
+            Caps { resources: limits.resources_per_call, tags: limits.tags_per_call, keys: limits.keys_per_call }
+        }
+        Write::Replace => Caps::WHOLE,
+    }
+}
 
 /// A lane as its observers see it.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,7 @@
     reason = "helpers of a test are a test; files are small and text is text"
 )]
 
+mod aws;
 mod dlq;
 mod faulty;
 mod identity;

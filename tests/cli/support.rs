@@ -60,10 +60,7 @@ impl Clouds {
 
     /// Requests of all clouds and of nobody.
     pub fn requests(&self) -> u64 {
-        let clouds: u64 = ["huawei-tms", "alibaba-rds", "alibaba-ecs", "alibaba-tag"]
-            .iter()
-            .map(|name| self.counts(name).requests)
-            .sum();
+        let clouds: u64 = self.sim().clouds().map(|(name, _)| self.counts(name).requests).sum();
         clouds + self.sim().unmatched()
     }
 }
@@ -83,7 +80,8 @@ pub fn cloud<'c>(clouds: &'c mut [CloudConfig], name: &str) -> &'c mut CloudConf
     clouds.iter_mut().find(|cloud| cloud.name == name).unwrap()
 }
 
-/// A lane of the config: its name is its provider's without the cloud (`tms`, `rds`, `ecs`, `tag`). `more` is YAML.
+/// A lane of the config: its name is its provider's without the cloud (`tms`, `rds`, `ecs`, `tag`, `tagging`, `s3`,
+/// `backup`, `ml`). `more` is YAML.
 pub fn lane(name: &str, url: &str, more: &str) -> String {
     let (provider, region, credentials) = match name {
         "tms" => (
@@ -103,6 +101,16 @@ pub fn lane(name: &str, url: &str, more: &str) -> String {
                 well_known::HUAWEI_USER,
                 well_known::HUAWEI_DOMAIN
             ),
+        ),
+        "tagging" | "s3" | "backup" | "ml" => (
+            match name {
+                "tagging" => "aws-tagging",
+                "s3" => "aws-s3",
+                "backup" => "aws-backup",
+                _ => "aws-ml",
+            },
+            "us-east-1",
+            format!("{{ access_key: {}, secret_key: {{ env: AWS_SECRET }} }}", well_known::AWS_ACCESS_KEY),
         ),
         _ => (
             match name {
@@ -135,6 +143,7 @@ impl Home {
             ("HUAWEI_SECRET", well_known::HUAWEI_SECRET_KEY),
             ("HUAWEI_PASSWORD", well_known::HUAWEI_PASSWORD),
             ("ALIBABA_SECRET", well_known::ALIBABA_SECRET_KEY),
+            ("AWS_SECRET", well_known::AWS_SECRET_KEY),
         ];
         let env = secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let home = Self { dir: tempfile::tempdir().unwrap(), env };

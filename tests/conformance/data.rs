@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tagmill::{
     job::{Extras, Job, JobId, LaneName, Resource},
-    provider::{ALL, Call, Credential, Entry, HttpReply, Moment, Op, Provider, Settings},
+    provider::{ALL, Answer, Call, Credential, Entry, HttpReply, Memo, Moment, Op, Provider, Settings},
 };
 
 /// A file of this suite.
@@ -28,6 +28,8 @@ pub struct Sample {
     pub resources: Vec<Resource>,
     pub set: Vec<(Arc<str>, Arc<str>)>,
     pub success: Vec<String>,
+    /// The reply before the one that ends the call, where the API takes two: status and body.
+    pub before: Option<(u16, String)>,
 }
 
 impl Sample {
@@ -45,7 +47,10 @@ impl Sample {
         let pairs = row["set"].as_object().unwrap();
         let set = pairs.iter().map(|(key, value)| (key.as_str().into(), value.as_str().unwrap().into())).collect();
         let success = row["success"].as_array().unwrap().iter().map(|body| body.as_str().unwrap().into()).collect();
-        Self { entry, settings, provider, resources, set, success }
+        let before = row.get("before");
+        let before =
+            before.map(|reply| (reply["status"].as_u64().unwrap() as u16, reply["body"].as_str().unwrap().into()));
+        Self { entry, settings, provider, resources, set, success, before }
     }
 
     /// The provider with other settings.
@@ -55,12 +60,26 @@ impl Sample {
         (self.entry.build)(&settings)
     }
 
+    /// What the provider remembers before the reply that ends this call.
+    pub fn memo(&self, call: &Call) -> Option<Memo> {
+        let (status, body) = self.before.as_ref()?;
+        match self.provider.decode(call, None, &reply(*status, &[], body.as_bytes())) {
+            Answer::FollowUp(memo) => Some(memo),
+            answer => panic!("{}: {answer:?} in place of a follow-up", self.entry.name),
+        }
+    }
+
+    /// What a reply that ends the call says of it.
+    pub fn decode(&self, call: &Call, reply: &HttpReply) -> Answer {
+        self.provider.decode(call, self.memo(call).as_ref(), reply)
+    }
+
     pub fn call(&self, op: Op) -> Call {
         let tags = match op {
             Op::Set => self.set.clone(),
             Op::Unset => self.set.iter().map(|(key, _)| (key.clone(), "".into())).collect(),
         };
-        Call { op, resources: self.resources.clone(), tags }
+        Call { op, resources: self.resources.clone(), tags, also_unset: Vec::new() }
     }
 
     /// A job of the sample's resources.

@@ -41,7 +41,7 @@ fn every_row_of_the_error_tables_gets_its_verdict() {
         for (name, row) in rows {
             let call = sample.call(Op::Set);
             let name = format!("{}, {name}", sample.entry.name);
-            match (sample.provider.decode(&call, None, &reply_of(&row)), row["fates"].as_array()) {
+            match (sample.decode(&call, &reply_of(&row)), row["fates"].as_array()) {
                 (Answer::Failure(failure), None) => same(&name, &failure, &row["expect"]),
                 (Answer::Finished(fates), Some(expected)) => {
                     assert_eq!(fates.len(), expected.len(), "{name}");
@@ -95,15 +95,16 @@ fn success_is_success_and_anything_cut_from_it_is_not() {
     for sample in Sample::all() {
         let call = sample.call(Op::Set);
         for body in &sample.success {
-            let whole = sample.provider.decode(&call, None, &reply(200, &[], body.as_bytes()));
+            let whole = sample.decode(&call, &reply(200, &[], body.as_bytes()));
             assert_eq!(whole, Answer::Finished(vec![Fate::Tagged; call.resources.len()]), "{}", sample.entry.name);
-            for cut in 0..body.len() {
-                let answer = sample.provider.decode(&call, None, &reply(200, &[], &body.as_bytes()[..cut]));
+            // `{}` cut to nothing is the other success of an API that sends no body.
+            for cut in (0..body.len()).filter(|cut| !sample.success.iter().any(|whole| *whole == body[..*cut])) {
+                let answer = sample.decode(&call, &reply(200, &[], &body.as_bytes()[..cut]));
                 let Answer::Failure(failure) = answer else { panic!("{}: {body:.cut$}", sample.entry.name) };
                 assert_eq!((failure.kind, failure.code.as_str()), (Kind::Transient, "truncated"));
             }
             for status in [199, 300, 302, 400, 403, 404, 429, 500, 503] {
-                let answer = sample.provider.decode(&call, None, &reply(status, &[], body.as_bytes()));
+                let answer = sample.decode(&call, &reply(status, &[], body.as_bytes()));
                 assert!(matches!(answer, Answer::Failure(_)), "{}: {status} {body}", sample.entry.name);
             }
         }

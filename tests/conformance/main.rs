@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod checks;
+mod checks_aws;
 mod data;
 mod errors;
 mod golden;
+mod golden_aws;
 mod limits;
 mod noise;
 mod page;
+mod s3;
 mod secrets;

@@ -4,11 +4,23 @@ use crate::data::{Sample, json, reply};
 use proptest::prelude::*;
 use tagmill::provider::{Answer, Fate, HttpReply, LONGEST_WAIT, Op};
 
+/// Tables whose bodies are worth changing a byte of.
+const TABLES: [&str; 8] = [
+    "errors/huawei-tms.json",
+    "errors/alibaba.json",
+    "errors/alibaba-tag.json",
+    "errors/aws.json",
+    "errors/aws-tagging.json",
+    "errors/aws-backup.json",
+    "errors/aws-ml.json",
+    "errors/aws-s3.json",
+];
+
 /// Bodies that look like the real thing: successes and error tables, cut and with bytes changed.
 fn bodies() -> Vec<Vec<u8>> {
     let mut bodies: Vec<Vec<u8>> =
         Sample::all().iter().flat_map(|s| s.success.clone()).map(String::into_bytes).collect();
-    for table in ["errors/huawei-tms.json", "errors/alibaba.json", "errors/alibaba-tag.json"] {
+    for table in TABLES {
         for row in json(table).as_array().unwrap() {
             bodies.push(row["body"].as_str().map_or_else(|| row["body"].to_string(), str::to_owned).into_bytes());
         }
@@ -36,7 +48,18 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn replies() -> impl Strategy<Value = HttpReply> {
-    let names = ["retry-after", "x-acs-retry-after", "date", "x-request-id", "x-acs-request-id", "content-type"];
+    let names = [
+        "retry-after",
+        "x-acs-retry-after",
+        "x-amz-retry-after",
+        "date",
+        "x-request-id",
+        "x-acs-request-id",
+        "x-amzn-requestid",
+        "x-amzn-errortype",
+        "x-amz-bucket-region",
+        "content-type",
+    ];
     let value = prop_oneof![any::<String>(), "[0-9]{1,25}", Just("Thu, 02 Jan 2025 03:04:05 GMT".to_owned())];
     let headers = prop::collection::vec((prop::sample::select(names.to_vec()), value), 0..4);
     (prop_oneof![Just(200u16), 100u16..600, any::<u16>()], headers, body()).prop_map(|(status, headers, body)| {
@@ -53,12 +76,21 @@ proptest! {
         for sample in Sample::all() {
             let mut call = sample.call(if unset { Op::Unset } else { Op::Set });
             call.resources.truncate(take);
-            match sample.provider.decode(&call, None, &reply) {
+            // The reply may be the first of two: what it finishes was right already.
+            if sample.before.is_some() {
+                match sample.provider.decode(&call, None, &reply) {
+                    Answer::Finished(fates) => prop_assert!(fates.iter().all(|fate| *fate == Fate::Unchanged)),
+                    Answer::Failure(failure) => sound(&failure)?,
+                    Answer::FollowUp(_) => {}
+                }
+            }
+            match sample.decode(&call, &reply) {
                 Answer::Finished(fates) => {
                     prop_assert_eq!(fates.len(), call.resources.len(), "one fate per resource");
                     prop_assert!(reply.is_success(), "{:?} is no success", reply);
                     let object = serde_json::from_slice::<serde_json::Value>(&reply.body).is_ok_and(|body| body.is_object());
-                    prop_assert!(object, "done, says a body that is no JSON object");
+                    let empty = sample.success.iter().any(String::is_empty) && reply.body.trim_ascii().is_empty();
+                    prop_assert!(object || empty, "done, says a body that is no JSON object");
                     for fate in fates {
                         if let Fate::Failed(failure) = fate {
                             sound(&failure)?;

@@ -55,9 +55,10 @@ proptest! {
     #[test]
     fn planned_calls_give_the_tags_of_the_jobs_in_order_within_limits_and_nothing_twice(
         wishes in prop::collection::vec(wish(), 1..12),
-        resources in 1..5_usize, tags in 1..4_usize, keys in 1..3_usize,
+        resources in 1..5_usize, tags in 1..4_usize, keys in 1..3_usize, whole in prop::bool::weighted(0.1),
     ) {
-        let caps = Caps { resources, tags, keys };
+        let caps = if whole { Caps::WHOLE } else { Caps { resources, tags, keys } };
+        let Caps { resources, tags, keys } = caps;
         let mut gathered = Preview::new(caps);
         for wish in &wishes {
             let list: Vec<Resource> = wish.resources.iter().map(|n| resource(*n)).collect();
@@ -71,7 +72,8 @@ proptest! {
             let call = gathered.words(rectangle);
             let sets = call.tags.iter().filter(|(_, value)| value.is_some()).count();
             let most = if sets > 0 { tags } else { keys };
-            if call.resources.len() > resources || call.tags.len() > most || (sets > 0 && sets < call.tags.len()) {
+            let mixed = !whole && sets > 0 && sets < call.tags.len();
+            if call.resources.len() > resources || call.tags.len() > most || mixed {
                 bad = Some(format!("over a limit or mixed: {call:?}"));
             }
             let ids: BTreeSet<_> = call.resources.iter().map(|r| r.id.clone()).collect();
@@ -93,6 +95,11 @@ proptest! {
             }
         });
         prop_assert_eq!(bad, None);
+        if whole {
+            let busy = wishes.iter().filter(|wish| !(wish.set.is_empty() && wish.unset.is_empty()));
+            let touched: BTreeSet<_> = busy.flat_map(|wish| &wish.resources).map(|n| resource(*n).id).collect();
+            prop_assert_eq!(gathered.cut(|_| {}), touched.len() as u64, "one call takes all a resource has to give");
+        }
         let mut expected = in_order(&wishes);
         expected.retain(|id, _| applied.contains_key(id));
         prop_assert_eq!(applied, expected);

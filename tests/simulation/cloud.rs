@@ -59,6 +59,8 @@ pub struct Faults {
     pub grant_on_pause: bool,
     /// From then on every resource is not ready.
     pub not_ready_from: Option<Now>,
+    /// Before then every call is too early.
+    pub too_early_until: Option<Now>,
     /// Of the calls after that time, this one (0 is the first) answers 500.
     pub error_500_at: Option<(Now, usize)>,
 }
@@ -88,6 +90,7 @@ impl Faults {
             grant_on_pause: false,
             not_ready_from: None,
             error_500_at: None,
+            too_early_until: None,
         }
     }
 }
@@ -169,6 +172,10 @@ impl Cloud {
         if self.faults.not_ready_from.is_some_and(|from| now >= from) {
             return Answer::Failure(failure(Kind::Transient, Blame::State, "Busy", true));
         }
+        if self.faults.too_early_until.is_some_and(|until| now < until) {
+            let early = failure(Kind::Transient, Blame::State, "stale_read", false);
+            return Answer::Failure(Failure { too_early: true, ..early });
+        }
         if let Some((after, nth)) = self.faults.error_500_at
             && now >= after
             && self.log.iter().filter(|(at, ..)| *at >= after).count() == nth
@@ -246,6 +253,7 @@ impl Cloud {
                     Op::Unset => own.remove(&**key),
                 };
             }
+            own.retain(|key, _| !call.also_unset.iter().any(|other| **other == *key));
             let same = *own == before && self.rng.bool();
             fates.push(if same { Fate::Unchanged } else { Fate::Tagged });
         }

@@ -146,6 +146,41 @@ fn resources_that_never_become_ready_cost_their_attempts_and_no_more() {
 }
 
 #[test]
+fn what_comes_too_early_spends_no_attempt_and_makes_no_outage() {
+    let until = Duration::from_mins(10);
+    let faults = Faults { too_early_until: Some(until), ..Faults::none() };
+    let caps = Caps { resources: 1, tags: 10, keys: 10 };
+    let world = run(Script { faults, caps, max_attempts: 1, ..Script::calm(bulk(8)) });
+    assert_eq!(dead(&world), []);
+    assert!(!world.notes.iter().any(|(_, note)| matches!(note, Note::OutageBegan(_))), "{:?}", world.notes);
+    let before = world.cloud.log.iter().filter(|(at, ..)| *at < until).count();
+    assert!((8..200).contains(&before), "{before} calls in ten minutes");
+}
+
+#[test]
+fn where_a_write_replaces_the_set_one_call_does_all_that_is_pending_on_a_resource() {
+    let first = job("first", &["i-1", "i-2"], &[("env", "dev"), ("team", "a")], &["old"]);
+    let second = job("second", &["i-2", "i-1"], &[("env", "prod")], &["team"]);
+    let events = vec![(Now::ZERO, Event::Job(first)), (Now::ZERO, Event::Job(second))];
+    let world = run(Script { caps: Caps::WHOLE, ..Script::calm(events) });
+    assert_eq!(world.calls, 2);
+    for resource in ["i-1", "i-2"] {
+        assert_eq!(world.cloud.tags[resource].iter().collect::<Vec<_>>(), [(&"env".into(), &"prod".into())]);
+    }
+}
+
+#[test]
+fn follow_ups_count_in_the_receipt_of_every_job_they_speak_for() {
+    let first = job("first", &["i-1", "i-2"], &[("env", "dev")], &[]);
+    let second = job("second", &["i-2"], &[("team", "a")], &[]);
+    let events = vec![(Now::ZERO, Event::Job(first)), (Now::ZERO, Event::Job(second))];
+    let faults = Faults { two_steps: 1.0, ..Faults::none() };
+    let world = run(Script { caps: Caps::WHOLE, faults, ..Script::calm(events) });
+    let calls = |n: usize| world.messages[n].receipt.as_ref().expect("a receipt").calls;
+    assert_eq!((world.calls, calls(0), calls(1)), (4, 4, 2));
+}
+
+#[test]
 fn two_resources_that_answer_a_bare_500_are_not_probed_for_ever() {
     let outages = vec![(ms(0), Duration::from_hours(2160))];
     let faults = Faults { outages, outage_code: "http_500", ..Faults::none() };

@@ -145,9 +145,11 @@ impl Script {
         }
         events.sort_by_key(|(at, _)| *at);
         let slow = rng.u64(1..3_000);
+        let cut = Caps { resources: rng.usize(1..8), tags: rng.usize(1..5), keys: rng.usize(1..4) };
         Self {
             seed,
-            caps: Caps { resources: rng.usize(1..8), tags: rng.usize(1..5), keys: rng.usize(1..4) },
+            // Every eighth cloud replaces whole sets.
+            caps: if seed % 8 == 7 { Caps::WHOLE } else { cut },
             per_second: if rng.f64() < 0.1 { 0.2 } else { rng.f64() * 50.0 + 0.5 },
             burst: rng.u32(1..6),
             concurrency: rng.usize(1..5),

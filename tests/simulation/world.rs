@@ -398,15 +398,19 @@ impl World {
         let most = if call.op == Op::Set { caps.tags } else { caps.keys };
         let distinct: BTreeSet<_> = call.resources.iter().map(|r| &r.id).collect();
         let shares: BTreeSet<_> = call.resources.iter().map(|r| Plain.share_key(r)).collect();
-        let keys: BTreeSet<_> = call.tags.iter().map(|(key, _)| key).collect();
+        let keys: BTreeSet<_> = call.tags.iter().map(|(key, _)| key).chain(&call.also_unset).collect();
         if call.resources.len() > caps.resources
             || call.tags.len() > most
             || call.tags.is_empty()
+            || (!call.also_unset.is_empty() && !(caps.is_whole() && call.op == Op::Set))
             || distinct.is_empty()
         {
             return Err(format!("L5: over the limits: {call:?}"));
         }
-        if distinct.len() < call.resources.len() || keys.len() < call.tags.len() || shares.len() > 1 {
+        if distinct.len() < call.resources.len()
+            || keys.len() < call.tags.len() + call.also_unset.len()
+            || shares.len() > 1
+        {
             return Err(format!("L5: twice, or mixed: {call:?}"));
         }
         let elsewhere = self.flights.iter().filter(|(other, _)| **other != id);

@@ -12,7 +12,7 @@ async fn tags_are_shown_by_cloud_and_resource() {
     world.instances(&["i-1"]).await;
     let all = world.get("/_sim/tags").await.json();
     let expected = json!({"huawei-tms": {"disk/d-1": {"env": "dev"}}, "alibaba-ecs": {"instance/i-1": {"env": "dev"}},
-        "alibaba-rds": {}, "alibaba-tag": {}});
+        "alibaba-rds": {}, "alibaba-tag": {}, "aws-tagging": {}, "aws-s3": {}, "aws-backup": {}, "aws-ml": {}});
     assert_eq!(all, expected);
     assert_eq!(world.get("/_sim/tags?cloud=alibaba-ecs").await.json(), json!({"alibaba-ecs": expected["alibaba-ecs"]}));
     assert_eq!(world.get("/_sim/tags?cloud=none").await.status, 404);

@@ -9,6 +9,7 @@
 )]
 
 mod alibaba;
+mod aws;
 mod client;
 mod faults;
 mod huawei;

@@ -61,3 +61,27 @@ pub fn v1(method: &str, secret: &str, pairs: &[(String, String)]) -> String {
     mac.update(format!("{method}&%2F&{}", encode(&query(pairs))).as_bytes());
     STANDARD.encode(mac.finalize().into_bytes())
 }
+
+/// AWS version 4: `Authorization` for a request with these headers, all of them signed. `path` is the canonical one.
+pub fn aws(
+    (access, secret): (&str, &str),
+    (region, service, stamp): (&str, &str, &str),
+    (method, path, query, body): (&str, &str, &str, &[u8]),
+    headers: &[(String, String)],
+) -> String {
+    let mut sorted = headers.to_vec();
+    sorted.sort();
+    let lines: String = sorted.iter().map(|(k, v)| format!("{k}:{v}\n")).collect();
+    let names = sorted.iter().map(|(k, _)| k.as_str()).collect::<Vec<_>>().join(";");
+    let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{}", sha256(body));
+    let scope = format!("{}/{region}/{service}/aws4_request", &stamp[..8]);
+    let text = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{}", sha256(canonical.as_bytes()));
+    let mac = |key: &[u8], text: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    };
+    let key = scope.split('/').fold(format!("AWS4{secret}").into_bytes(), |key, part| mac(&key, part));
+    let signature = hex(&mac(&key, &text));
+    format!("AWS4-HMAC-SHA256 Credential={access}/{scope}, SignedHeaders={names}, Signature={signature}")
+}

@@ -36,7 +36,7 @@ use board::Board;
 use fault::Res;
 use place::Place;
 use redb::{ReadTransaction, ReadableTable, TableError};
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 use store::Store;
 use tokio::sync::watch;
 use txn::Txn;
@@ -162,6 +162,10 @@ impl Broker for Embedded {
 
     fn orders(&self) -> watch::Receiver<Arc<Orders>> {
         self.orders.subscribe()
+    }
+
+    fn last_owner(&self) -> Option<Duration> {
+        self.store.untouched()
     }
 
     async fn open_lane(&self, lane: &LaneName) -> Result<EmbeddedFeed, BrokerError> {

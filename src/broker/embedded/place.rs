@@ -4,13 +4,15 @@ use super::{
     fault::{Fault, Res, explain_io},
     tables,
 };
-use crate::broker::BrokerError;
+use crate::{broker::BrokerError, worker::clock};
+use jiff::Timestamp;
 use redb::{Builder, Database, ReadableDatabase, TableError, backends::FileBackend};
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The file that holds everything.
@@ -30,6 +32,8 @@ pub type Opener = Box<dyn Fn(&Path) -> Result<Database, redb::DatabaseError> + S
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) file: PathBuf,
+    /// How long ago another process last wrote the file; without a file there was none. `None` when it cannot be told.
+    pub(super) untouched: Option<Duration>,
     /// Dropping it releases the lock, and so does the end of the process, however it ends.
     _lock: File,
 }
@@ -75,7 +79,8 @@ impl Place {
         }
         // The pid is a courtesy to the next process; the lock itself is what counts.
         let _ = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
-        Ok(Self { file: dir.join(QUEUE), _lock: lock })
+        let file = dir.join(QUEUE);
+        Ok(Self { untouched: untouched(&file), file, _lock: lock })
     }
 
     /// Opens the queue file, making a new one where there is none.
@@ -116,6 +121,18 @@ impl Place {
             let _ = File::open(dir).and_then(|dir| dir.sync_all());
         }
         Ok(())
+    }
+}
+
+/// How long ago a file was written. Every commit writes it, so what an earlier process finished is at least that old.
+fn untouched(file: &Path) -> Option<Duration> {
+    match std::fs::metadata(file).and_then(|meta| meta.modified()) {
+        Ok(written) => {
+            let since = clock::wall().duration_since(Timestamp::try_from(written).ok()?);
+            Some(Duration::try_from(since).unwrap_or_default())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Duration::MAX),
+        Err(_) => None,
     }
 }
 

@@ -11,6 +11,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{PoisonError, RwLock},
+    time::Duration,
 };
 
 /// The queue file of one state directory.
@@ -31,6 +32,11 @@ impl Store {
     pub(super) fn open(place: Place, opener: Opener) -> Result<Self, BrokerError> {
         let db = place.open(&opener).map_err(|fault| fault.explain(&place.file))?;
         Ok(Self { db: RwLock::new(Ok(db)), opener, place })
+    }
+
+    /// How long the file had lain there when this process took it.
+    pub(super) fn untouched(&self) -> Option<Duration> {
+        self.place.untouched
     }
 
     /// Reads from one consistent state, beside any writing.

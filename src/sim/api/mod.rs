@@ -31,8 +31,10 @@ pub(super) const APIS: &[Family] = &[
     Family { claims: huawei::iam::claims, answer: huawei::iam::answer },
     Family { claims: huawei::tms::claims, answer: huawei::tms::answer },
     Family { claims: alibaba::sts::claims, answer: alibaba::sts::answer },
-    Family { claims: alibaba::claims, answer: alibaba::answer },
     Family { claims: aws::sts::claims, answer: aws::sts::answer },
+    // AWS names its scheme; Alibaba Cloud is known by its parameters.
+    Family { claims: aws::claims, answer: aws::answer },
+    Family { claims: alibaba::claims, answer: alibaba::answer },
 ];
 
 /// What a valid call asks for.
@@ -57,6 +59,8 @@ pub(super) struct Target {
 #[derive(Debug)]
 pub(super) enum Op {
     Set(Vec<(String, String)>),
+    /// All tags of a resource at once.
+    Replace(Vec<(String, String)>),
     Unset(Vec<String>),
     Clear,
     Read,
@@ -69,6 +73,8 @@ pub(super) struct Refusal {
     pub(super) code: Cow<'static, str>,
     pub(super) message: String,
     pub(super) outcome: Outcome,
+    /// S3: where the bucket is.
+    pub(super) region: Option<String>,
 }
 
 impl Refusal {
@@ -78,7 +84,7 @@ impl Refusal {
         message: impl Into<String>,
         outcome: Outcome,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into(), outcome }
+        Self { status, code: code.into(), message: message.into(), outcome, region: None }
     }
 
     /// The request is wrong in itself.
@@ -119,6 +125,10 @@ pub(super) enum Trouble {
     Failed(String, String),
     /// The resource fails inside a 200 for this once.
     Passing,
+    /// Another change of the resource is under way.
+    Conflict,
+    /// A tag of the cloud's own would be changed or lost.
+    SystemTag,
 }
 
 /// How one API speaks. Everything else about a call is the same for all of them.

@@ -6,7 +6,7 @@
 
 pub(super) mod alibaba_v1;
 pub(super) mod alibaba_v3;
-pub(super) mod aws_v4;
+pub(super) mod aws;
 pub(super) mod huawei;
 
 use super::request::Request;

@@ -163,6 +163,8 @@ impl Product {
                 let message = "The specified ResourceIds are not found in our records.";
                 Refusal::rejected(self.not_found, "InvalidResourceId.NotFound", message)
             }
+            // Neither happens here: the faults are S3's.
+            Trouble::Conflict | Trouble::SystemTag => self.words(&Trouble::NotReady(None)),
             Trouble::NotReady(code) => {
                 let (status, usual) = self.not_ready;
                 let code = code.clone().unwrap_or_else(|| usual.to_owned());

@@ -9,7 +9,7 @@ use super::super::{
         reply::Reply,
         request::Request,
         session::{self, Asked, Keys, Refused},
-        verify::{self, aws_v4},
+        verify::{self, aws::Scoped},
     },
     Refusal,
 };
@@ -65,9 +65,9 @@ fn body(
     parameters: &[(String, String)],
     now: &mut Timestamp,
 ) -> Result<String, Refusal> {
-    let scoped = aws_v4::claim(request)
+    let scoped = Scoped::read(request)
         .ok_or_else(|| Refusal::auth(403, "MissingAuthenticationToken", "Request is missing Authentication Token"))?;
-    let access_key = scoped.claim.access_key.as_str();
+    let access_key = scoped.access_key.as_str();
     let unknown =
         || Refusal::auth(403, "InvalidClientTokenId", "The security token included in the request is invalid.");
     let cloud = world.anyone(Vendor::Aws, access_key).ok_or_else(unknown)?;
@@ -78,14 +78,14 @@ fn body(
     }
     let keys = Keys::of(world, cloud, access_key);
     for name in ["host", "x-amz-date"] {
-        if !scoped.claim.covers(name) {
+        if !scoped.covers(name) {
             let message = format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.");
             return Err(Refusal::auth(403, "SignatureDoesNotMatch", message));
         }
     }
     let date = request.header("x-amz-date").unwrap_or_default();
     let at = DateTime::strptime("%Y%m%dT%H%M%SZ", date).ok().and_then(|at| at.to_zoned(TimeZone::UTC).ok());
-    let at = at.filter(|_| date.starts_with(&scoped.day)).map(|zoned| zoned.timestamp()).ok_or_else(|| {
+    let at = at.filter(|_| date.starts_with(&scoped.date)).map(|zoned| zoned.timestamp()).ok_or_else(|| {
         Refusal::auth(400, "IncompleteSignature", "Date must be in ISO-8601 'basic format' and match its scope.")
     })?;
     if at.duration_since(*now).unsigned_abs() > TIME_WINDOW {
@@ -96,7 +96,7 @@ fn body(
         let message = "Credential should be scoped to correct service: 'sts'.";
         return Err(Refusal::auth(403, "SignatureDoesNotMatch", message));
     }
-    if !verify::equal(&aws_v4::signature(&keys.secret, request, &scoped), &scoped.claim.signature) {
+    if !scoped.is_signed_with(&keys.secret, request) {
         let message = "The request signature we calculated does not match the signature you provided. Check your AWS \
                        Secret Access Key and signing method.";
         return Err(Refusal::auth(403, "SignatureDoesNotMatch", message));

@@ -83,6 +83,8 @@ impl Dialect for Tms<'_> {
                 Refusal::auth(401, "APIGW.0301", "Incorrect IAM authentication information: the key is disabled")
             }
             Trouble::Unknown => Refusal::rejected(404, "TMS.0005", "The resource does not exist"),
+            // Neither happens here: the faults are S3's.
+            Trouble::Conflict | Trouble::SystemTag => self.words(&Trouble::NotReady(None), cloud),
             Trouble::NotReady(code) => {
                 let code = code.clone().unwrap_or_else(|| "TMS.0001".to_owned());
                 Refusal::new(500, code, "The resource is not ready yet", Outcome::NotReady)
