@@ -21,18 +21,19 @@ pub(super) struct Session {
     /// The caller's own name, as an ARN.
     pub(super) arn: String,
     epoch: u64,
-    /// The access key of the account that it acts in.
-    account_key: String,
+    /// The account that it acts in, by its first API: that one's faults end the session.
+    home: Arc<Cloud>,
 }
 
 impl Session {
     /// Whether the account still takes it.
-    pub(super) fn is_over(&self, account: &Cloud, now: Timestamp) -> bool {
-        self.expires <= now || self.epoch != account.state().faults.token_epoch
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.expires <= now || self.epoch != self.home.state().faults.token_epoch
     }
 
+    /// The access key of the account.
     pub(super) fn account_key(&self) -> &str {
-        &self.account_key
+        &self.home.config.access_key
     }
 }
 
@@ -125,7 +126,7 @@ pub(super) fn assume(
             .unwrap_or(now),
         arn,
         epoch: home.state().faults.token_epoch,
-        account_key: home.config.access_key.clone(),
+        home: Arc::clone(home),
     };
     // Every API of the account sees that somebody has come in.
     for cloud in world.clouds.iter().filter(|cloud| cloud.config.access_key == home.config.access_key) {

@@ -61,7 +61,7 @@ impl Scheme {
         };
         check_time(date.unwrap_or_default(), now)?;
         check_token(keys, token)?;
-        if keys.session.as_ref().is_some_and(|session| session.is_over(cloud, now)) {
+        if keys.session.as_ref().is_some_and(|session| session.is_over(now)) {
             return Err(Refusal::auth(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired."));
         }
         match nonce {

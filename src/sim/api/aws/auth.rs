@@ -92,7 +92,7 @@ pub(super) fn authenticate(
     let sent = request.header("x-amz-security-token").unwrap_or_default();
     let wanted = keys.token.as_deref().unwrap_or_default();
     if verify::equal(sent, wanted) {
-        let over = keys.session.as_ref().is_some_and(|session| session.is_over(cloud, now));
+        let over = keys.session.as_ref().is_some_and(|session| session.is_over(now));
         return if over { Err(super::words::of(service, &Trouble::Expired)) } else { Ok(()) };
     }
     Err(if is_s3(service) {

@@ -107,7 +107,7 @@ fn body(
         (Some(wanted), Some(sent)) if verify::equal(wanted, sent) => {}
         _ => return Err(unknown()),
     }
-    let over = keys.session.as_ref().is_some_and(|session| session.is_over(cloud, *now));
+    let over = keys.session.as_ref().is_some_and(|session| session.is_over(*now));
     if over || faults.expired {
         let message = "The security token included in the request is expired";
         return Err(Refusal::auth(403, "ExpiredToken", message));
