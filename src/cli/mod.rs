@@ -9,6 +9,7 @@ pub mod dlq;
 pub mod exit;
 pub mod fleet;
 pub mod plan;
+pub mod providers;
 pub mod schema;
 pub mod sim;
 pub mod validate;
@@ -50,6 +51,8 @@ enum Command {
     Validate(validate::Args),
     /// Show which account each lane's credentials belong to
     Whoami(whoami::Args),
+    /// Show the tagging APIs with their limits and default rates
+    Providers(providers::Args),
     /// Work with the config file
     Config(config::Args),
     /// Print the JSON Schema of a document
@@ -71,6 +74,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cancel(args) => cancel::run(args).await,
         Command::Validate(args) => validate::run(args),
         Command::Whoami(args) => whoami::run(args).await,
+        Command::Providers(args) => providers::run(args),
         Command::Config(args) => config::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Sim(args) => sim::run(args).await,

@@ -3,8 +3,8 @@
 use super::valid::Catalog;
 use crate::job::{Job, Resource};
 use crate::provider::{
-    Answer, Call, Checked, Credential, Entry, HttpReply, HttpRequest, Limits, Memo, Method, Moment, Provider, Settings,
-    Silence, Write,
+    About, Answer, Call, Checked, Credential, Entry, HttpReply, HttpRequest, Limits, Memo, Method, Moment, Provider,
+    Settings, Silence, Write,
 };
 
 #[derive(Debug)]
@@ -39,20 +39,23 @@ fn build(settings: &Settings) -> Result<Box<dyn Provider>, String> {
     if settings.region == "nowhere-1" {
         return Err("the region nowhere-1 has no such API".into());
     }
-    Ok(Box::new(Fake(Limits {
-        resources_per_call: 50,
-        tags_per_call: 10,
-        keys_per_call: 10,
-        tags_per_resource: 20,
-        key_chars: 128,
-        value_chars: 256,
-        write: Write::Merge,
-        silence: Silence::Success,
-    })))
+    Ok(Box::new(Fake(LIMITS)))
 }
 
+const LIMITS: Limits = Limits {
+    resources_per_call: 50,
+    tags_per_call: 10,
+    keys_per_call: 10,
+    tags_per_resource: 20,
+    key_chars: 128,
+    value_chars: 256,
+    write: Write::Merge,
+    silence: Silence::Success,
+};
+
 const fn entry(name: &'static str, regional: bool) -> Entry {
-    Entry { name, build, default_rate: 2.5, regional }
+    let about = About { api: "none", auth: "none", rate_source: "none" };
+    Entry { name, build, default_rate: 2.5, regional, limits: &LIMITS, about }
 }
 
 static ALL: [Entry; 4] =

@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::job::{LaneName, Resource};
-use crate::provider::Entry;
+use crate::provider::{Entry, huawei::ENTRY};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
-static REGIONAL: Entry = Entry { name: "fake", build: |_| Err("not built".into()), default_rate: 1.0, regional: true };
-static GLOBAL: Entry = Entry { name: "wide", build: |_| Err("not built".into()), default_rate: 1.0, regional: false };
+static REGIONAL: Entry =
+    Entry { name: "fake", build: |_| Err("not built".into()), default_rate: 1.0, regional: true, ..ENTRY };
+static GLOBAL: Entry =
+    Entry { name: "wide", build: |_| Err("not built".into()), default_rate: 1.0, regional: false, ..ENTRY };
 
 fn lanes() -> Vec<LaneInfo> {
     let lane =

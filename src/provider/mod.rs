@@ -99,7 +99,7 @@ pub struct Settings {
 /// Makes a provider for one lane, or says which setting is wrong.
 pub type Build = fn(&Settings) -> Result<Box<dyn Provider>, String>;
 
-/// One row per provider: its name and how to make it.
+/// One row per provider: its name, how to make it, and what there is to know of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// The name used in the config.
@@ -108,21 +108,35 @@ pub struct Entry {
     pub build: Build,
     /// Calls a second that are safe to start with where the config says nothing.
     pub default_rate: f64,
-    /// The lane's region says where its resources are (false where one endpoint serves all regions).
+    /// The lane's region says where its resources are (false where one lane reaches the resources of all regions).
     pub regional: bool,
+    /// What one call may carry before a config lowers it.
+    pub limits: &'static Limits,
+    /// The rest, in words.
+    pub about: About,
+}
+
+/// A provider in words, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The API, its version and its operations.
+    pub api: &'static str,
+    /// How a request proves who sends it.
+    pub auth: &'static str,
+    /// Where the default rate comes from.
+    pub rate_source: &'static str,
 }
 
 /// Every provider there is.
 pub const ALL: &[Entry] = &[
-    Entry { name: huawei::NAME, build: huawei::build, default_rate: huawei::DEFAULT_RATE, regional: false },
-    Entry { name: alibaba::RDS, build: alibaba::build_rds, default_rate: alibaba::RDS_RATE, regional: true },
-    Entry { name: alibaba::ECS, build: alibaba::build_ecs, default_rate: alibaba::ECS_RATE, regional: true },
-    Entry { name: alibaba::TAG, build: alibaba::build_tag, default_rate: alibaba::TAG_RATE, regional: true },
-    Entry { name: aws::tagging::NAME, build: aws::tagging::build, default_rate: aws::tagging::RATE, regional: true },
-    // A bucket's name is enough to find it in any region, so the lane's region does not say where its resources are.
-    Entry { name: aws::s3::NAME, build: aws::s3::build, default_rate: aws::s3::RATE, regional: false },
-    Entry { name: aws::backup::NAME, build: aws::backup::build, default_rate: aws::backup::RATE, regional: true },
-    Entry { name: aws::ml::NAME, build: aws::ml::build, default_rate: aws::ml::RATE, regional: true },
+    huawei::ENTRY,
+    alibaba::RDS_ENTRY,
+    alibaba::ECS_ENTRY,
+    alibaba::TAG_ENTRY,
+    aws::tagging::ENTRY,
+    aws::s3::ENTRY,
+    aws::backup::ENTRY,
+    aws::ml::ENTRY,
 ];
 
 /// The provider of that name.

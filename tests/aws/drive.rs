@@ -72,8 +72,11 @@ pub struct Drive<C> {
     provider: Arc<dyn Provider>,
     lane: Lane,
     born: Now,
-    flights: BTreeMap<CallId, (Now, Call, Option<Memo>, Result<HttpReply, Fault>)>,
+    flights: BTreeMap<CallId, Flight>,
 }
+
+/// A request on its way, and what comes back then.
+type Flight = (Now, Call, Option<Memo>, Result<HttpReply, Fault>);
 
 pub fn job(id: &str, resources: &[String], set: &[(&str, &str)], unset: &[&str]) -> Job {
     Job {
@@ -157,7 +160,7 @@ impl<C: Cloud> Drive<C> {
     }
 
     fn lane_now(&self) -> Now {
-        self.now - self.born
+        self.now.saturating_sub(self.born)
     }
 
     /// Runs until everything is acked or `until`.
@@ -218,12 +221,12 @@ impl<C: Cloud> Drive<C> {
                         Emission::DeadLetter(letter) => message.dead = letter.failures,
                         Emission::Receipt(receipt) => message.receipt = Some(*receipt),
                     }
-                    self.lane.handle_confirm(self.now - self.born, emit, true);
+                    self.lane.handle_confirm(self.lane_now(), emit, true);
                 }
                 Action::Mark(ticket, marks) => self.messages[ticket.0 as usize].marks.extend(marks),
                 Action::Settle(ticket, Settlement::Done) => self.messages[ticket.0 as usize].acked = true,
                 Action::Settle(..) => {}
-                Action::Refresh(_) => self.lane.handle_credential(self.now - self.born, Ok(())),
+                Action::Refresh(_) => self.lane.handle_credential(self.lane_now(), Ok(())),
                 Action::Note(note) => self.notes.push(note),
             }
         }

@@ -304,3 +304,11 @@ async fn state_is_readable_by_its_owner_alone() {
     assert_eq!(mode(&state), 0o700);
     assert_eq!(mode(&state.join("queue.redb")), 0o600);
 }
+
+#[tokio::test]
+async fn a_new_queue_has_had_no_owner_and_a_used_one_a_recent_one() {
+    let disk = OnDisk::start().await;
+    assert_eq!(disk.queue.last_owner(), Some(std::time::Duration::MAX));
+    let disk = disk.reopen().await;
+    assert!(disk.queue.last_owner().is_some_and(|ago| ago < std::time::Duration::from_mins(10)));
+}

@@ -209,3 +209,22 @@ fn what_can_never_work_is_dead_before_anything_is_sent() {
     let snapshot = &failures["arn:aws:ec2:us-east-1::snapshot/snap-1"];
     assert!(snapshot["message"].as_str().unwrap().contains("aws-tagging"), "{snapshot}");
 }
+
+#[test]
+fn a_lane_on_s3_waits_out_the_minute_after_another_process_has_written() {
+    let clouds = Clouds::start();
+    let home = Home::new(&[lane("s3", &clouds.url(), FAST)]);
+    home.write("one.ndjson", &jobs(&[json!({"lane": "s3", "resources": buckets(2), "set": {"env": "prod"}})]));
+    home.write("two.ndjson", &jobs(&[json!({"lane": "s3", "resources": buckets(2), "set": {"owner": "alice"}})]));
+    let (done, _) = home.apply(&["one.ndjson"]);
+    assert!(done.code == 0 && !done.err.contains("earlier owner"), "a new state has had no owner: {done:?}");
+    let second = home.start(&["apply", "two.ndjson", "-v"]);
+    second.says("an earlier owner");
+    second.interrupt();
+    assert_eq!((second.wait().code, clouds.counts("aws-s3").requests), (130, 4));
+    let merging = Home::new(&[lane("tagging", &clouds.url(), FAST)]);
+    merging.write("three.ndjson", &jobs(&[json!({"resources": arns(2), "set": {"env": "prod"}})]));
+    for _ in 0..2 {
+        assert_eq!(merging.apply(&["three.ndjson"]).0.code, 0, "other APIs wait for nobody");
+    }
+}

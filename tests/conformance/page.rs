@@ -31,6 +31,7 @@ fn the_table_of_providers_says_what_the_code_says() {
             Write::Merge => "merge",
             Write::Replace => "replace",
         };
+        assert_eq!(*limits, *sample.entry.limits, "{}", sample.entry.name);
         let expected = [
             limits.resources_per_call.to_string(),
             limits.tags_per_call.to_string(),
@@ -39,10 +40,11 @@ fn the_table_of_providers_says_what_the_code_says() {
             format!("{} / {}", limits.key_chars, limits.value_chars),
             write.to_owned(),
             partial.to_owned(),
+            sample.entry.about.auth.replace('`', ""),
             sample.entry.default_rate.to_string(),
         ];
-        assert_eq!(row[2..10], expected, "{}", sample.entry.name);
-        assert!(row.len() == 11 && !row[10].is_empty(), "{}: the rate has a source", sample.entry.name);
+        assert_eq!(row[2..11], expected, "{}", sample.entry.name);
+        assert!(row.len() == 12 && !row[11].is_empty(), "{}: the rate has a source", sample.entry.name);
     }
 }
 

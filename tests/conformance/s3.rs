@@ -1,7 +1,9 @@
 //! Bucket tags: what is read, what is written from it, and what never is.
 
 use crate::data::{at, key, reply, sample};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use tagmill::{
     job::Resource,
@@ -174,8 +176,6 @@ fn a_write_has_its_checksum_and_every_request_names_the_owner() {
         assert_eq!(named(request, "x-amz-expected-bucket-owner").as_deref(), Some("111122223333"));
         assert!(named(request, "authorization").unwrap().contains("x-amz-expected-bucket-owner"), "it is signed");
     }
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    use sha2::{Digest, Sha256};
     let digest = STANDARD.encode(Sha256::digest(&put.body));
     assert_eq!(named(&put, "x-amz-checksum-sha256"), Some(digest));
     assert!(named(&put, "authorization").unwrap().contains("x-amz-checksum-sha256"), "it is signed");

@@ -12,7 +12,7 @@ use clap::Parser as _;
 use page::{Block, Page};
 use std::{collections::BTreeSet, fs, io::Cursor, path::Path, process::Command};
 use tagmill::{
-    cli::{Cli, exit},
+    cli::{self, Cli, exit},
     config::{self, Config},
     file::{self, Format, LaneInfo, Options, Row, set_argument},
     job::LaneName,
@@ -196,12 +196,29 @@ fn the_providers_of_the_readme_are_those_of_the_code() {
     let names: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
     assert_eq!(names, provider::ALL.iter().map(|entry| entry.name).collect::<Vec<_>>());
     for (row, entry) in rows.iter().zip(provider::ALL) {
-        let settings = provider::Settings { region: "cn-north-4".into(), ..provider::Settings::default() };
-        let limits = (entry.build)(&settings).unwrap().limits().clone();
+        let limits = entry.limits;
         let expected =
             [limits.resources_per_call.to_string(), limits.tags_per_call.to_string(), entry.default_rate.to_string()];
         assert_eq!(row[3..6], expected, "{}", entry.name);
     }
+}
+
+#[test]
+fn the_table_of_providers_is_the_one_the_command_prints() {
+    let page = fs::read_to_string(page::root().join("docs/PROVIDERS.md")).unwrap();
+    assert!(page.contains(&cli::providers::markdown()), "run `tagmill providers --markdown` and put its table there");
+    let run = |words: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_tagmill")).args(words).output().unwrap();
+        assert!(out.status.success(), "{words:?}");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    assert_eq!(run(&["providers", "--markdown"]), cli::providers::markdown());
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&run(&["providers", "--output", "json"])).unwrap();
+    let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, provider::ALL.iter().map(|entry| entry.name).collect::<Vec<_>>());
+    assert_eq!(run(&["providers", "--output", "ndjson"]).lines().count(), rows.len());
+    let table = run(&["providers"]);
+    assert!(table.lines().count() == rows.len() + 1 && names.iter().all(|name| table.contains(name)), "{table}");
 }
 
 #[test]

@@ -402,7 +402,7 @@ impl World {
         if call.resources.len() > caps.resources
             || call.tags.len() > most
             || call.tags.is_empty()
-            || (!call.also_unset.is_empty() && !(caps.is_whole() && call.op == Op::Set))
+            || !(call.also_unset.is_empty() || caps.is_whole() && call.op == Op::Set)
             || distinct.is_empty()
         {
             return Err(format!("L5: over the limits: {call:?}"));

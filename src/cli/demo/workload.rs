@@ -1,5 +1,6 @@
 //! The demo's resources: three clouds, tags as creation events give them, and a few that can never be tagged.
 
+use crate::sim::well_known;
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// A lane of the demo.
@@ -8,16 +9,20 @@ pub(super) enum Lane {
     Huawei,
     Rds,
     Tag,
+    Aws,
+    Buckets,
 }
 
 impl Lane {
-    pub(super) const ALL: [Self; 3] = [Self::Huawei, Self::Rds, Self::Tag];
+    pub(super) const ALL: [Self; 5] = [Self::Huawei, Self::Rds, Self::Tag, Self::Aws, Self::Buckets];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Huawei => "huawei-prod",
             Self::Rds => "alibaba-databases",
             Self::Tag => "alibaba-all",
+            Self::Aws => "aws-all",
+            Self::Buckets => "aws-buckets",
         }
     }
 }
@@ -46,7 +51,8 @@ impl Server {
     /// The id as the provider wants it.
     pub(super) fn address(&self) -> String {
         match self.lane {
-            Lane::Huawei | Lane::Rds => self.id.clone(),
+            Lane::Huawei | Lane::Rds | Lane::Buckets => self.id.clone(),
+            Lane::Aws => format!("arn:aws:ec2:us-east-1:{}:instance/{}", well_known::AWS_ACCOUNT_ID, self.id),
             Lane::Tag => format!("arn:acs:ecs:cn-hangzhou:1234567890123456:instance/{}", self.id),
         }
     }
@@ -56,7 +62,7 @@ impl Server {
         match self.lane {
             Lane::Huawei => format!("{PROJECT}/ecs/{}", self.id),
             Lane::Rds => format!("INSTANCE/{}", self.id),
-            Lane::Tag => self.address(),
+            Lane::Tag | Lane::Aws | Lane::Buckets => self.address(),
         }
     }
 }
@@ -75,10 +81,13 @@ impl Workload {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut servers: Vec<Server> = (0..count)
             .map(|n| {
-                let lane = match n % 10 {
-                    0..4 => Lane::Huawei,
-                    4..7 => Lane::Rds,
-                    _ => Lane::Tag,
+                let lane = match (n % 50, n % 10) {
+                    // Buckets are few, and each takes two requests.
+                    (49, _) => Lane::Buckets,
+                    (_, 0..3) => Lane::Huawei,
+                    (_, 3..5) => Lane::Rds,
+                    (_, 5..8) => Lane::Tag,
+                    _ => Lane::Aws,
                 };
                 let owner = rng.u32(0..120);
                 let team = owner % 15;
@@ -116,7 +125,7 @@ impl Workload {
             let (kind, project) = match server.lane {
                 Lane::Huawei => ("ecs", PROJECT),
                 Lane::Rds => ("INSTANCE", ""),
-                Lane::Tag => ("", ""),
+                Lane::Tag | Lane::Aws | Lane::Buckets => ("", ""),
             };
             let tag = |key: &str| server.tags.get(key).map(String::as_str).unwrap_or_default();
             // Writing to a String cannot fail.
@@ -136,7 +145,7 @@ impl Workload {
 }
 
 /// What is planted, and where.
-const PLANTED: [(Lane, Poison); 9] = [
+const PLANTED: [(Lane, Poison); 13] = [
     (Lane::Huawei, Poison::Unknown),
     (Lane::Huawei, Poison::Denied),
     (Lane::Huawei, Poison::Breaks),
@@ -146,6 +155,10 @@ const PLANTED: [(Lane, Poison); 9] = [
     (Lane::Tag, Poison::Unknown),
     (Lane::Tag, Poison::Unknown),
     (Lane::Tag, Poison::Denied),
+    (Lane::Aws, Poison::Unknown),
+    (Lane::Aws, Poison::Denied),
+    (Lane::Buckets, Poison::Unknown),
+    (Lane::Buckets, Poison::Denied),
 ];
 
 /// How the ids of planted resources begin: the simulated clouds go by it.

@@ -13,7 +13,9 @@ pub mod sts;
 pub use api::{ECS_RATE, RDS_RATE, TAG_RATE};
 
 use super::endpoint::{Endpoint, check_region};
-use super::{Answer, Call, Checked, Credential, HttpReply, HttpRequest, Limits, Memo, Moment, Provider, Settings};
+use super::{
+    About, Answer, Call, Checked, Credential, Entry, HttpReply, HttpRequest, Limits, Memo, Moment, Provider, Settings,
+};
 use crate::job::{Job, Resource};
 use api::{Address, Api};
 use std::borrow::Cow;
@@ -24,6 +26,51 @@ pub const RDS: &str = "alibaba-rds";
 pub const ECS: &str = "alibaba-ecs";
 /// See [`RDS`].
 pub const TAG: &str = "alibaba-tag";
+
+/// How all three are signed.
+const AUTH: &str = "ACS3-HMAC-SHA256, or V1 with `signature: v1`";
+
+/// The row of RDS 2014-08-15 in the list of providers.
+pub const RDS_ENTRY: Entry = Entry {
+    name: RDS,
+    build: build_rds,
+    default_rate: RDS_RATE,
+    regional: true,
+    limits: &api::RDS.limits,
+    about: About {
+        api: "RDS 2014-08-15, TagResources and UntagResources",
+        auth: AUTH,
+        rate_source: "shown per account in the Quota Center only",
+    },
+};
+
+/// The row of ECS 2014-05-26 in the list of providers.
+pub const ECS_ENTRY: Entry = Entry {
+    name: ECS,
+    build: build_ecs,
+    default_rate: ECS_RATE,
+    regional: true,
+    limits: &api::ECS.limits,
+    about: About {
+        api: "ECS 2014-05-26, TagResources and UntagResources",
+        auth: AUTH,
+        rate_source: "shown per account in the Quota Center only",
+    },
+};
+
+/// The row of Tag 2018-08-28 in the list of providers.
+pub const TAG_ENTRY: Entry = Entry {
+    name: TAG,
+    build: build_tag,
+    default_rate: TAG_RATE,
+    regional: true,
+    limits: &api::TAG.limits,
+    about: About {
+        api: "Tag 2018-08-28, TagResources and UntagResources",
+        auth: AUTH,
+        rate_source: "the quota page allows 1000 a second per region and account; this is a quiet start",
+    },
+};
 
 /// One of the three APIs for one lane.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! `aws-backup`: TagResource and UntagResource of AWS Backup, one ARN a call.
 
 use super::{
+    AUTH,
     classify::{self, Verdict},
     json,
     place::Place,
@@ -10,8 +11,8 @@ use super::{
 use crate::{
     job::{Job, Resource},
     provider::{
-        Answer, Blame, Call, Checked, Credential, Fate, HttpReply, HttpRequest, Kind, Limits, Memo, Moment, Op,
-        Provider, Settings, Silence, Write, classify::truncated, signing::percent,
+        About, Answer, Blame, Call, Checked, Credential, Entry, Fate, HttpReply, HttpRequest, Kind, Limits, Memo,
+        Moment, Op, Provider, Settings, Silence, Write, classify::truncated, signing::percent,
     },
 };
 use serde::Serialize;
@@ -37,6 +38,20 @@ const LIMITS: Limits = Limits {
     // Seen with two emulators: keys that are there are overwritten, others stay.
     write: Write::Merge,
     silence: Silence::AllOrNothing,
+};
+
+/// Its row in the list of providers.
+pub const ENTRY: Entry = Entry {
+    name: NAME,
+    build,
+    default_rate: RATE,
+    regional: true,
+    limits: &LIMITS,
+    about: About {
+        api: "AWS Backup 2018-11-15, TagResource and UntagResource",
+        auth: AUTH,
+        rate_source: "a table of quotas by API exists, the row of this one was not to be had",
+    },
 };
 
 /// The API for one lane.
@@ -131,7 +146,7 @@ fn decode(call: &Call, reply: &HttpReply) -> Answer {
     }
     let told = classify::told(reply);
     if told.code.is_some() {
-        return Answer::Failure(classify::from_told(reply, told, &call.tags, own));
+        return Answer::Failure(classify::from_told(reply, &told, &call.tags, own));
     }
     let empty = reply.body.iter().all(u8::is_ascii_whitespace);
     if empty || matches!(serde_json::from_slice::<Value>(&reply.body), Ok(Value::Object(_))) {
@@ -144,9 +159,10 @@ fn decode(call: &Call, reply: &HttpReply) -> Answer {
 /// The modelled errors. One code stands for a wrong ARN and a wrong tag: there is one resource, so it is that one's.
 fn own(code: &str) -> Option<Verdict> {
     Some(match code {
-        "ResourceNotFoundException" | "InvalidParameterValueException" => (Kind::Rejected, Blame::Unnamed),
-        // Its tags are full. Elsewhere in AWS this code is a throttle.
-        "LimitExceededException" => (Kind::Rejected, Blame::Unnamed),
+        // The last one: its tags are full. Elsewhere in AWS that code is a throttle.
+        "ResourceNotFoundException" | "InvalidParameterValueException" | "LimitExceededException" => {
+            (Kind::Rejected, Blame::Unnamed)
+        }
         "MissingParameterValueException" => (Kind::Rejected, Blame::Request),
         _ => return None,
     })

@@ -21,14 +21,14 @@ pub(super) type Own = fn(&str) -> Option<Verdict>;
 
 /// The failure that an error reply stands for, whatever form its body has.
 pub(super) fn whole(reply: &HttpReply, tags: &Tags, own: Own) -> Failure {
-    from_told(reply, told(reply), tags, own)
+    from_told(reply, &told(reply), tags, own)
 }
 
 /// As [`whole`], for what has been read already.
-pub(super) fn from_told(reply: &HttpReply, told: Told, tags: &Tags, own: Own) -> Failure {
+pub(super) fn from_told(reply: &HttpReply, told: &Told, tags: &Tags, own: Own) -> Failure {
     let known = told.code.as_deref().and_then(|code| own(code).or_else(|| common(code)));
     let verdict = known.unwrap_or_else(|| unlisted(reply.status, told.code.is_some()));
-    let mut failure = failure(verdict, &told, reply, tags);
+    let mut failure = failure(verdict, told, reply, tags);
     if !failure.coded {
         failure.code = status_code(reply.status);
     }

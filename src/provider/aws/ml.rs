@@ -1,6 +1,7 @@
 //! `aws-ml`: AddTags and DeleteTags of Amazon Machine Learning, a service that takes no new users.
 
 use super::{
+    AUTH,
     classify::{self, Verdict},
     json,
     place::Place,
@@ -10,8 +11,8 @@ use super::{
 use crate::{
     job::{Job, Resource},
     provider::{
-        Answer, Blame, Call, Checked, Credential, Fate, HttpReply, HttpRequest, Kind, Limits, Memo, Moment, Op,
-        Provider, Settings, Silence, Write, classify::truncated,
+        About, Answer, Blame, Call, Checked, Credential, Entry, Fate, HttpReply, HttpRequest, Kind, Limits, Memo,
+        Moment, Op, Provider, Settings, Silence, Write, classify::truncated,
     },
 };
 use serde::Serialize;
@@ -43,6 +44,20 @@ const LIMITS: Limits = Limits {
     // "If you add a tag using a key that is already associated, AddTags updates the tag's value."
     write: Write::Merge,
     silence: Silence::AllOrNothing,
+};
+
+/// Its row in the list of providers.
+pub const ENTRY: Entry = Entry {
+    name: NAME,
+    build,
+    default_rate: RATE,
+    regional: true,
+    limits: &LIMITS,
+    about: About {
+        api: "Machine Learning 2014-12-12, AddTags and DeleteTags",
+        auth: AUTH,
+        rate_source: "nothing is published",
+    },
 };
 
 /// The API for one lane.
@@ -159,7 +174,7 @@ fn decode(call: &Call, reply: &HttpReply) -> Answer {
     }
     let told = classify::told(reply);
     if told.code.is_some() {
-        return Answer::Failure(classify::from_told(reply, told, &call.tags, own));
+        return Answer::Failure(classify::from_told(reply, &told, &call.tags, own));
     }
     let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let echoed = body.get("ResourceId").and_then(Value::as_str);

@@ -10,3 +10,6 @@ mod rules;
 pub mod s3;
 pub mod sign;
 pub mod tagging;
+
+/// How all four are signed.
+const AUTH: &str = "AWS4-HMAC-SHA256";

@@ -1,6 +1,7 @@
 //! `aws-tagging`: the Resource Groups Tagging API, TagResources and UntagResources over almost any ARN.
 
 use super::{
+    AUTH,
     classify::{self, Tags, Verdict},
     json,
     place::Place,
@@ -10,8 +11,8 @@ use super::{
 use crate::{
     job::{Job, Resource},
     provider::{
-        Answer, Blame, Call, Checked, Credential, Failure, Fate, HttpReply, HttpRequest, Kind, Limits, Memo, Moment,
-        Op, Provider, Settings, Silence, Write,
+        About, Answer, Blame, Call, Checked, Credential, Entry, Failure, Fate, HttpReply, HttpRequest, Kind, Limits,
+        Memo, Moment, Op, Provider, Settings, Silence, Write,
         classify::{Told, by_status, failure, truncated, unmatched},
     },
 };
@@ -46,6 +47,20 @@ const ARN_CHARS: usize = 1011;
 /// Neither "no answer from the service that owns the resource" nor "a type this API cannot tag" is told apart from the
 /// other, so it is tried this often.
 const INTERNAL_ATTEMPTS: u32 = 3;
+
+/// Its row in the list of providers.
+pub const ENTRY: Entry = Entry {
+    name: NAME,
+    build,
+    default_rate: RATE,
+    regional: true,
+    limits: &LIMITS,
+    about: About {
+        api: "Resource Groups Tagging API 2017-01-26, TagResources and UntagResources",
+        auth: AUTH,
+        rate_source: "the Tag Editor user guide allows 5 a second per account and region",
+    },
+};
 
 /// The API for one lane.
 #[derive(Debug)]
@@ -157,7 +172,7 @@ fn decode(call: &Call, reply: &HttpReply) -> Answer {
     };
     let told = classify::told(reply);
     if told.code.is_some() {
-        return Answer::Failure(classify::from_told(reply, told, &call.tags, own));
+        return Answer::Failure(classify::from_told(reply, &told, &call.tags, own));
     }
     let failed = match map.get("FailedResourcesMap") {
         None | Some(Value::Null) => return Answer::Finished(vec![Fate::Tagged; call.resources.len()]),

@@ -10,7 +10,9 @@ pub mod sign;
 pub mod token;
 
 use super::endpoint::Endpoint;
-use super::{Answer, Call, Checked, Credential, HttpReply, HttpRequest, Limits, Memo, Moment, Provider, Settings};
+use super::{
+    About, Answer, Call, Checked, Credential, Entry, HttpReply, HttpRequest, Limits, Memo, Moment, Provider, Settings,
+};
 use crate::job::{Job, Resource};
 
 /// The name in the config.
@@ -19,6 +21,22 @@ pub const NAME: &str = "huawei-tms";
 /// Calls a second to start with. Huawei publishes no number for TMS; other services were seen at far less than the
 /// gateway's 200 a second, one of them at ten writes a minute.
 pub const DEFAULT_RATE: f64 = 2.0;
+
+/// Its row in the list of providers.
+pub const ENTRY: Entry = Entry {
+    name: NAME,
+    build,
+    default_rate: DEFAULT_RATE,
+    // One endpoint serves all regions.
+    regional: false,
+    limits: &limits::LIMITS,
+    about: About {
+        api: "TMS v1.0, batch-create and batch-delete",
+        auth: "SDK-HMAC-SHA256 with an AK/SK, or X-Auth-Token",
+        rate_source: "nothing is published; the gateway is said to allow 200, other services were seen at ten writes a \
+                      minute",
+    },
+};
 
 /// TMS for one lane.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ const DAMAGED_ATTEMPTS: u32 = 2;
 pub(super) fn whole(reply: &HttpReply, tags: &Tags) -> Failure {
     let told = common::told(reply);
     let (code, words) = (short(&told), told.message.to_ascii_lowercase());
-    let mut failure = common::from_told(reply, told, tags, own);
+    let mut failure = common::from_told(reply, &told, tags, own);
     match code.as_deref() {
         // Front ends shed load with a bare 503.
         None if reply.status == 503 => failure.kind = Kind::Throttled,
@@ -48,13 +48,17 @@ fn listed(code: &str) -> Option<Verdict> {
         // Another change of the bucket's configuration is under way.
         "OperationAborted" => (Kind::Transient, Blame::State),
         "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => (Kind::Transient, Blame::Unnamed),
-        // A bucket that cannot have these tags: it is not there, is full (two codes), or is of a kind without tags.
-        "NoSuchBucket" | "InvalidBucketName" | "InvalidTag" | "BadRequest" | "MethodNotAllowed" | "NotImplemented" => {
-            (Kind::Rejected, Blame::Unnamed)
-        }
-        "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException" => {
-            (Kind::Rejected, Blame::Unnamed)
-        }
+        // A bucket that cannot have these tags: it is not there, is full (two codes), is of a kind without tags, or is
+        // elsewhere and cannot be found.
+        "NoSuchBucket"
+        | "InvalidBucketName"
+        | "InvalidTag"
+        | "BadRequest"
+        | "MethodNotAllowed"
+        | "NotImplemented"
+        | "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "IllegalLocationConstraintException" => (Kind::Rejected, Blame::Unnamed),
         "MalformedXML" | "InvalidRequest" | "InvalidDigest" | "MissingContentLength" => {
             (Kind::Rejected, Blame::Request)
         }

@@ -22,11 +22,11 @@ impl Buckets {
         match &step.stage {
             Stage::Read => match self.tags(call, &step, reply) {
                 Ok(set) => self.merge(call, &step, &set),
-                Err(answer) => answer,
+                Err(answer) => *answer,
             },
             Stage::Verify => match self.tags(call, &step, reply) {
                 Ok(set) => self.verified(call, &set),
-                Err(answer) => answer,
+                Err(answer) => *answer,
             },
             Stage::Locate => self.located(call, &step, reply),
             Stage::Write(_) => self.written(call, &step, reply),
@@ -35,17 +35,18 @@ impl Buckets {
     }
 
     /// The bucket's tags, where the reply has them.
-    fn tags(&self, call: &Call, step: &Step, reply: &HttpReply) -> Result<TagSet, Answer> {
+    fn tags(&self, call: &Call, step: &Step, reply: &HttpReply) -> Result<TagSet, Box<Answer>> {
         if reply.status == 200 {
-            return set::read(&reply.body).ok_or_else(|| Answer::Failure(truncated(reply, request_id(reply))));
+            let truncated = || Box::new(Answer::Failure(truncated(reply, request_id(reply))));
+            return set::read(&reply.body).ok_or_else(truncated);
         }
         if classify::has_no_tags(reply) {
             return Ok(TagSet::new());
         }
         if let Some(elsewhere) = classify::elsewhere(reply) {
-            return Err(self.go_elsewhere(call, step, reply, elsewhere));
+            return Err(Box::new(self.go_elsewhere(call, step, reply, elsewhere)));
         }
-        Err(failed(call, reply))
+        Err(Box::new(failed(call, reply)))
     }
 
     /// The read is in: is there anything to write, and may it be written?

@@ -2,7 +2,7 @@
 //!
 //! One call takes up to three requests, each a follow-up of the one before: GET, then PUT or DELETE, then with
 //! `verify: true` a GET again. A bucket that has moved, or whose tags are used for access control, adds one more.
-//! What the next request is stands in the memo ([`step`]); what is known of a bucket between calls in [`memory`].
+//! What the next request is stands in the memo (`step`); what is known of a bucket between calls in `memory`.
 
 mod address;
 mod classify;
@@ -13,14 +13,15 @@ mod set;
 mod step;
 
 use super::{
+    AUTH,
     place::Place,
     rules::{self, Characters},
 };
 use crate::{
     job::{Job, Resource},
     provider::{
-        Answer, Call, Checked, Credential, HttpReply, HttpRequest, Limits, Memo, Moment, Provider, Settings, Silence,
-        Write,
+        About, Answer, Call, Checked, Credential, Entry, HttpReply, HttpRequest, Limits, Memo, Moment, Provider,
+        Settings, Silence, Write,
     },
 };
 use address::Style;
@@ -46,6 +47,21 @@ const LIMITS: Limits = Limits {
     // "This operation will overwrite the current tag set."
     write: Write::Replace,
     silence: Silence::AllOrNothing,
+};
+
+/// Its row in the list of providers.
+pub const ENTRY: Entry = Entry {
+    name: NAME,
+    build,
+    default_rate: RATE,
+    // A bucket's name is enough to find it in any region, so the lane's region does not say where its resources are.
+    regional: false,
+    limits: &LIMITS,
+    about: About {
+        api: "S3 2006-03-01, GET, PUT and DELETE of bucket tags",
+        auth: AUTH,
+        rate_source: "nothing is published",
+    },
 };
 
 /// The API for one lane.

@@ -2,7 +2,7 @@
 
 use crate::provider::{aws::rules, xml};
 use quick_xml::{Reader, escape::escape, events::Event};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Every tag of a bucket, AWS's own included.
 pub(super) type TagSet = BTreeMap<String, String>;
@@ -21,7 +21,8 @@ pub(super) fn read(body: &[u8]) -> Option<TagSet> {
                 words.clear();
                 let names: Vec<&str> = path.iter().map(String::as_str).collect();
                 match names.as_slice() {
-                    ["Tagging"] if !closed => {}
+                    // A second document behind the first.
+                    _ if closed => return None,
                     ["Tagging", "TagSet"] => has_set = true,
                     ["Tagging", "TagSet", "Tag"] => (key, value) = (None, String::new()),
                     ["Tagging", ..] => {}
@@ -47,7 +48,10 @@ pub(super) fn read(body: &[u8]) -> Option<TagSet> {
                 path.pop();
                 closed |= path.is_empty();
             }
-            Ok(Event::Eof) => return (closed && path.is_empty() && has_set).then_some(set),
+            Ok(Event::Eof) => {
+                let whole = closed && path.is_empty() && has_set && words.trim().is_empty();
+                return whole.then_some(set);
+            }
             Ok(event) => xml::collect(&event, &mut words),
             Err(_) => return None,
         }
@@ -69,7 +73,11 @@ pub(super) fn write_control<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>)
 }
 
 fn tags<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    pairs.map(|(key, value)| format!("<Tag><Key>{}</Key><Value>{}</Value></Tag>", escape(key), escape(value))).collect()
+    pairs.fold(String::new(), |mut text, (key, value)| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "<Tag><Key>{}</Key><Value>{}</Value></Tag>", escape(key), escape(value));
+        text
+    })
 }
 
 /// How many tags count against the quota: AWS's own do not.
@@ -117,6 +125,7 @@ mod tests {
             b"<Tagging/>",
             b"<Tagging><TagSet><Tag><Value>v</Value></Tag></TagSet></Tagging>",
             b"<Tagging><TagSet/></Tagging><Tagging><TagSet/></Tagging>",
+            b"<Tagging><TagSet/></Tagging> and more",
             b"<Error><Code>NoSuchBucket</Code></Error>",
             b"\xff",
         ] {

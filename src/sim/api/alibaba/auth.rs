@@ -2,7 +2,7 @@
 
 use super::{super::Refusal, Parameters};
 use crate::sim::{
-    cloud::{Cloud, TIME_WINDOW},
+    cloud::TIME_WINDOW,
     request::Request,
     session::Keys,
     verify::{self, Claim, alibaba_v1, alibaba_v3},
@@ -41,7 +41,6 @@ impl Scheme {
     /// Whether the request proves who sent it; its nonce when it does.
     pub(super) fn authenticate(
         &self,
-        cloud: &Cloud,
         keys: &Keys,
         request: &Request,
         parameters: &Parameters,

@@ -84,8 +84,8 @@ fn identify<'w, 'r>(
 }
 
 impl Dialect for Rpc<'_> {
-    fn authenticate(&self, cloud: &Cloud, now: Timestamp) -> Result<Option<String>, Refusal> {
-        self.scheme.authenticate(cloud, &self.keys, self.request, &self.parameters, now).map(Some)
+    fn authenticate(&self, _: &Cloud, now: Timestamp) -> Result<Option<String>, Refusal> {
+        self.scheme.authenticate(&self.keys, self.request, &self.parameters, now).map(Some)
     }
 
     fn command(&self, cloud: &Cloud) -> Result<Command, Refusal> {

@@ -61,7 +61,7 @@ fn body(world: &World, request: &Request, parameters: &Parameters, now: &mut Tim
         return Err(Refusal::rejected(503, "ServiceUnavailable", "The request has failed due to a temporary failure."));
     }
     let keys = Keys::of(world, cloud, scheme.access_key());
-    let nonce = scheme.authenticate(cloud, &keys, request, parameters, *now)?;
+    let nonce = scheme.authenticate(&keys, request, parameters, *now)?;
     if faults.revoked {
         return Err(Refusal::auth(400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled."));
     }

@@ -3,7 +3,7 @@
 use super::{
     super::{
         super::{
-            cloud::{Cloud, TIME_WINDOW},
+            cloud::TIME_WINDOW,
             request::Request,
             session::Keys,
             verify::{self, aws::Scoped},
@@ -13,7 +13,6 @@ use super::{
     Service,
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 
 /// How far the clock may be off at a service that speaks JSON.
@@ -58,7 +57,6 @@ fn mismatch(service: Service, message: &str) -> Refusal {
 
 /// Whether the request proves that it comes from the account.
 pub(super) fn authenticate(
-    cloud: &Cloud,
     keys: &Keys,
     request: &Request,
     service: Service,
@@ -132,8 +130,7 @@ fn check_body(request: &Request) -> Result<(), Refusal> {
         let message = "Missing required header for this request: x-amz-content-sha256";
         return Err(Refusal::rejected(400, "InvalidRequest", message));
     };
-    let hash = Sha256::digest(&request.body).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    if sent == hash {
+    if sent == verify::sha256_hex(&request.body) {
         return Ok(());
     }
     let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";

@@ -121,8 +121,8 @@ struct Call<'r> {
 }
 
 impl Dialect for Call<'_> {
-    fn authenticate(&self, cloud: &Cloud, now: Timestamp) -> Result<Option<String>, Refusal> {
-        auth::authenticate(cloud, &self.keys, self.request, self.service, &self.scoped, now).map(|()| None)
+    fn authenticate(&self, _: &Cloud, now: Timestamp) -> Result<Option<String>, Refusal> {
+        auth::authenticate(&self.keys, self.request, self.service, &self.scoped, now).map(|()| None)
     }
 
     fn command(&self, cloud: &Cloud) -> Result<Command, Refusal> {

@@ -6,6 +6,7 @@ use quick_xml::{
     escape::{escape, unescape},
     events::Event,
 };
+use std::fmt::Write as _;
 
 /// The tags of a document with this root and list: `<root><list><Tag><Key/><Value/></Tag></list></root>`. None for any
 /// other form; every tag must have both of its elements.
@@ -66,10 +67,11 @@ fn document(status: u16, body: &str, id: &str) -> Reply {
 
 /// What GetBucketTagging answers.
 pub(super) fn tagging(tags: &[(String, String)], id: &str) -> Reply {
-    let tags: String = tags
-        .iter()
-        .map(|(key, value)| format!("<Tag><Key>{}</Key><Value>{}</Value></Tag>", escape(key), escape(value)))
-        .collect();
+    let tags = tags.iter().fold(String::new(), |mut text, (key, value)| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "<Tag><Key>{}</Key><Value>{}</Value></Tag>", escape(key), escape(value));
+        text
+    });
     let space = "http://s3.amazonaws.com/doc/2006-03-01/";
     document(200, &format!("<Tagging xmlns=\"{space}\"><TagSet>{tags}</TagSet></Tagging>"), id)
 }
