@@ -96,9 +96,10 @@ impl Reader {
         if let Some(lane) = &input.lane
             && !config.lanes.iter().any(|known| known.name == *lane)
         {
-            let known: Vec<&str> = config.lanes.iter().map(|lane| lane.name.as_str()).collect();
+            let known: Vec<&str> = config.lanes.iter().take(20).map(|lane| lane.name.as_str()).collect();
+            let more = if config.lanes.len() > known.len() { ", ..." } else { "" };
             return Err(InputError::Arguments(format!(
-                "--lane: there is no lane {lane} (lanes: {})",
+                "--lane: there is no lane {lane} (lanes: {}{more})",
                 known.join(", ")
             )));
         }

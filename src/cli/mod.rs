@@ -18,6 +18,7 @@ pub mod status;
 pub mod submit;
 pub mod validate;
 pub mod watch;
+pub mod whoami;
 pub mod worker;
 
 mod files;
@@ -68,6 +69,8 @@ enum Command {
     Cancel(cancel::Args),
     /// Check the config file
     Validate(validate::Args),
+    /// Show which account each lane's credentials belong to
+    Whoami(whoami::Args),
     /// Show the tagging APIs with their limits and default rates
     Providers(providers::Args),
     /// Work with the config file
@@ -101,6 +104,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Resume(args) => pause::run(args, pause::Wish::Resume).await,
         Command::Cancel(args) => cancel::run(args).await,
         Command::Validate(args) => validate::run(args),
+        Command::Whoami(args) => whoami::run(args).await,
         Command::Providers(args) => providers::run(args),
         Command::Config(args) => config::run(args),
         Command::Schema(args) => schema::run(args),

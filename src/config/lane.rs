@@ -1,6 +1,6 @@
 //! One lane of the config, proven.
 
-use super::credentials::{Credentials, endpoint};
+use super::credentials::{Cloud, Credentials, endpoint};
 use super::read::{Notes, Section};
 use super::tree::Tree;
 use super::valid::Catalog;
@@ -8,8 +8,11 @@ use crate::job::{LaneName, suggest};
 use crate::provider::{Entry, Settings};
 use std::time::Duration;
 
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 19] = [
     "name",
+    // These two stand for many lanes; they are gone when one of them is read.
+    "for_each",
+    "exclude",
     "provider",
     "region",
     "credentials",
@@ -103,8 +106,8 @@ impl LaneConfig {
             try_provider(&section, entry, settings, notes);
         }
         let credentials = match section.get("credentials") {
-            None => Some(Credentials::Environment),
-            Some(tree) => Credentials::read(tree, &section.at("credentials"), cloud, notes),
+            None => Some(Credentials::default()),
+            Some(tree) => Credentials::read(tree, &section.at("credentials"), Cloud::of(cloud), notes),
         };
         let mode = section.parsed("mode", notes, |text| match text {
             "apply" => Ok(Mode::Apply),

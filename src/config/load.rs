@@ -2,7 +2,7 @@
 
 use super::env;
 use super::read::{Complaint, Notes};
-use super::tree::{Place, Shape, Tree};
+use super::tree::{self, Place, Shape, Tree};
 use super::valid::{BUILT_IN, Catalog, Config};
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -89,26 +89,16 @@ pub(crate) fn parse_with(
     variables: impl IntoIterator<Item = (String, String)>,
     catalog: &Catalog,
 ) -> Result<Config, ConfigError> {
-    let options = serde_saphyr::options! {
-        // The lines around a mistake can hold a secret.
-        with_snippet: false,
-        // Told by us, with the field, beside all other mistakes.
-        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
-        // `0123` and `1_000` are more often names than numbers, and `.inf` is told with its field.
-        leading_zero_numbers_as_strings: true,
-        underscored_numbers_as_strings: true,
-        strict_booleans: true,
-        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
-    };
-    let mut tree: Tree = serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| ConfigError::Syntax { path: path.into(), text: error.to_string() })?;
+    let mut tree = tree::parse(text).map_err(|text| ConfigError::Syntax { path: path.into(), text })?;
     if tree.shape == Shape::Null {
         tree = Tree { place: Place::Line(0), shape: Shape::Map(Vec::new()) };
     }
     let mut notes = Notes::default();
     twice(&tree, "", &mut notes);
     env::apply(&mut tree, variables, &mut notes);
-    Config::read(&tree, catalog, notes).map_err(|complaints| ConfigError::Invalid { path: path.into(), complaints })
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Config::read(&tree, folder, catalog, notes)
+        .map_err(|complaints| ConfigError::Invalid { path: path.into(), complaints })
 }
 
 /// Complains of every key that a section has twice: one of its two values would be lost.

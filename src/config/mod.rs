@@ -4,9 +4,11 @@ mod broker;
 pub mod credentials;
 mod duration;
 mod env;
+mod expand;
 #[cfg(test)]
 pub(crate) mod fake;
 mod lane;
+mod lanes;
 mod load;
 mod overlap;
 pub mod raw;
@@ -18,8 +20,9 @@ mod tree;
 mod valid;
 
 pub use broker::{Broker, BrokerTls, Topology, Window};
-pub use credentials::{Credentials, Login, Resolved};
+pub use credentials::{Base, Cloud, Credentials, Places, Role, Source};
 pub use duration::read as duration;
+pub use expand::Expansion;
 pub use lane::{LaneConfig, Mode, Rate, Retry};
 #[cfg(test)]
 pub(crate) use load::parse_with;

@@ -5,6 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The config of tagmill: a YAML file, `tagmill.yaml` unless said otherwise.
@@ -88,14 +89,20 @@ pub struct RawServer {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawLane {
-    /// 1 to 120 characters of a-z A-Z 0-9 . _ -
-    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,120}$"))]
+    /// 1 to 120 characters of a-z A-Z 0-9 . _ - and, with `for_each`, placeholders such as `<account>`.
+    #[schemars(regex(pattern = r"^([A-Za-z0-9._-]|<[^<>]+>){1,120}$"))]
     pub name: String,
+    /// Makes this entry many lanes: one per combination of the values of these lists. `<account>` in any text of the
+    /// entry stands for the value of the list `account`.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = {"pattern": "^[a-z][a-z0-9_]*$"}))]
+    pub for_each: Option<BTreeMap<String, RawList>>,
+    /// Combinations of `for_each` that are no lanes.
+    pub exclude: Option<Vec<BTreeMap<String, RawExcluded>>>,
     /// The tagging API, such as `huawei-tms` or `aws-tagging`.
     pub provider: String,
     /// The region in the cloud's own spelling.
     pub region: String,
-    /// Left out: the cloud's usual environment variables.
+    /// Left out: the cloud's usual chain of sources.
     pub credentials: Option<RawCredentials>,
     /// Calls a second. Left out: what is safe for the API.
     pub rate: Option<RawRate>,
@@ -117,7 +124,7 @@ pub struct RawLane {
     /// Huawei Cloud: batch-delete sends an empty value with each key, as some editions want it.
     pub delete_with_value: Option<bool>,
     /// AWS: the account the resources belong to; others are refused. In quotes: an account may begin with 0.
-    #[schemars(regex(pattern = r"^[0-9]{12}$"))]
+    #[schemars(regex(pattern = r"^([0-9]{12}|.*<[^<>]+>.*)$"))]
     pub account_id: Option<String>,
     /// `aws-s3`: the bucket in the path (`true`) or in the host (`false`). Left out: in the host, with `endpoint` in the path.
     pub path_style: Option<bool>,
@@ -127,17 +134,66 @@ pub struct RawLane {
     pub allow_cloudformation_stacks: Option<bool>,
 }
 
-/// Who we are: a key pair, a Huawei Cloud login, or a token.
+/// The values of a list.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawList {
+    /// The values themselves.
+    Values(#[schemars(length(min = 1))] Vec<RawValue>),
+    /// A file they stand in.
+    File(RawListFile),
+}
+
+/// A file of values, one a line (.txt), in a column (.csv), or as a list (.yaml, .json).
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+pub struct RawListFile {
+    /// Its path, from the folder of the config.
+    pub file: PathBuf,
+    /// The column of a .csv file. Default: the name of the list. The others can be used as `<list.column>`.
+    pub column: Option<String>,
+}
+
+/// One value: text, or a whole number such as an account's.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawValue {
+    /// Text.
+    Text(String),
+    /// A whole number without a leading zero.
+    Number(u64),
+}
+
+/// One value of a list, or several.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawExcluded {
+    /// One.
+    One(RawValue),
+    /// Several.
+    Several(Vec<RawValue>),
+}
+
+/// Who we are: a key pair, a Huawei Cloud login or token, a profile, or one source of the cloud's usual chain. Left out:
+/// the whole chain. From there a role can be taken.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
 pub struct RawCredentials {
+    /// One source of the usual chain and no other.
+    pub source: Option<RawSource>,
+    /// AWS and Alibaba Cloud: a profile of the cloud's own files.
+    pub profile: Option<String>,
+    /// In place of the cloud's own files: for AWS one like ~/.aws/credentials, for Alibaba Cloud one like
+    /// ~/.aliyun/config.json or ~/.alibabacloud/credentials.ini, for Huawei Cloud one like ~/.huaweicloud/credentials.
+    pub credentials_file: Option<PathBuf>,
     /// The public half of a key pair.
     pub access_key: Option<RawSecret>,
     /// The secret half.
     pub secret_key: Option<RawSecret>,
     /// The token of a temporary key pair.
     pub security_token: Option<RawSecret>,
-    /// Huawei Cloud: the account the key pair belongs to.
+    /// Huawei Cloud: the account the key pair belongs to. Left out: looked up.
     pub domain_id: Option<String>,
     /// Huawei Cloud: the name of an IAM user.
     pub username: Option<RawSecret>,
@@ -145,10 +201,52 @@ pub struct RawCredentials {
     pub password: Option<RawSecret>,
     /// Huawei Cloud: the account's name.
     pub domain_name: Option<String>,
-    /// Huawei Cloud: where to log in.
-    pub iam_endpoint: Option<String>,
     /// Huawei Cloud: a token for `X-Auth-Token`.
     pub token: Option<RawSecret>,
+    /// AWS and Alibaba Cloud: a role to take from there.
+    pub assume_role: Option<RawAssumeRole>,
+    /// Where roles are taken and callers named, in place of the cloud's own. Scheme and host, no path.
+    pub sts_endpoint: Option<String>,
+    /// Huawei Cloud: where to log in and where accounts are looked up.
+    pub iam_endpoint: Option<String>,
+    /// The metadata service of a machine, in place of the cloud's own.
+    pub metadata_endpoint: Option<String>,
+}
+
+/// One source of a chain.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawSource {
+    /// Environment variables.
+    Environment,
+    /// The cloud's own files.
+    File,
+    /// A token file that is exchanged for a key: IRSA, RRSA, federation.
+    WebIdentity,
+    /// AWS and Huawei Cloud: the container's own endpoint.
+    Container,
+    /// The metadata service of the machine.
+    Instance,
+    /// Alibaba Cloud: an address that hands out keys.
+    Uri,
+}
+
+/// A role to take.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawAssumeRole {
+    /// `arn:aws:iam::ACCOUNT:role/NAME` or `acs:ram::ACCOUNT:role/NAME`.
+    #[schemars(regex(pattern = r"^(arn:|acs:ram::).*:role/"))]
+    pub role_arn: String,
+    /// What the owner of the role has agreed on with you.
+    pub external_id: Option<String>,
+    /// The name of the session in the account's trail. Default `tagmill`.
+    #[schemars(length(min = 2))]
+    pub session_name: Option<String>,
+    /// The profile the role is taken from. Left out: the usual chain, or what stands beside `assume_role`.
+    pub source_profile: Option<String>,
+    /// How long a session lasts, `15m` to `12h`. Left out: an hour.
+    pub duration: Option<String>,
 }
 
 /// A value, or a reference to where it is kept.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// One thing that is wrong with a config, or worth a look.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Complaint {
     /// `line 12`, or `TAGMILL__STATE` where the environment says it; nothing where no place can be named.
     pub place: Option<String>,

@@ -16,7 +16,7 @@ const LONGEST: u64 = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A secret, or where it is kept. Two secrets are equal when they are written alike.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Secret {
     /// The value itself.
     Plain(String),

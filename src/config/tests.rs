@@ -77,7 +77,7 @@ fn a_full_config_is_read_field_by_field_and_defaults_fill_the_rest() {
     assert_eq!(ali.rate, Rate { per_second: 2.5, burst: 1 }, "the provider's own");
     assert_eq!(ali.retry, Retry { max_attempts: 8, give_up_after: Duration::from_hours(6) });
     assert_eq!((ali.concurrency, ali.mode, ali.timeout), (2, Mode::Apply, Duration::from_secs(9)));
-    assert_eq!(ali.credentials, Credentials::Environment);
+    assert_eq!(ali.credentials, Credentials::default());
     assert!(ali.settings.signature_v1);
 
     let least = read("lanes: [{name: a, provider: huawei-tms, region: x}]").unwrap();
@@ -280,32 +280,41 @@ fn with_a_broker_a_call_must_end_before_the_lane_can_have_another_owner() {
 
 #[test]
 fn every_form_of_credentials_is_read_and_no_mixture() {
-    let with = |credentials: &str| {
-        let text = format!("lanes:\n{}", lane("a", "huawei-tms", &format!(", credentials: {credentials}")));
+    let with = |provider: &str, credentials: &str| {
+        let text = format!("lanes:\n{}", lane("a", provider, &format!(", credentials: {credentials}")));
         read(&text).map_or_else(|error| error.to_string(), |config| format!("{:?}", config.lanes[0].credentials))
     };
-    let shown = [
+    let huawei = [
         "{token: {exec: [get-token, --now]}}",
         "{username: {env: U}, password: {file: /p}, domain_name: d, iam_endpoint: 'https://iam.x'}",
         "{access_key: AK, secret_key: {env: SK}, security_token: {env: ST}}",
+        "{credentials_file: /etc/hw}",
+        "{source: container}",
+        "{metadata_endpoint: 'http://127.0.0.1:1', sts_endpoint: 'http://127.0.0.1:2'}",
         "{access_key: AK}",
         "{token: {env: T}, username: u}",
         "{}",
         "{username: u, password: {env: P}}",
         "{token: {exec: get-token}}",
         "{token: {enw: T}}",
+        "{profile: x}",
+        "{assume_role: {role_arn: 'acs:ram::1:role/x'}}",
+        "{source: uri}",
     ]
-    .map(with);
-    assert_snapshot!(shown.join("\n"), @r#"
-    Token({exec: [get-token, ...]})
-    Password { username: {env: U}, password: {file: /p}, domain_name: "d", iam_endpoint: Some("https://iam.x") }
-    Keys { access_key: [plain, not shown], secret_key: {env: SK}, security_token: Some({env: ST}), domain_id: None }
+    .map(|text| with("huawei-tms", text));
+    assert_snapshot!(huawei.join("\n"), @r#"
+    Credentials { base: Token({exec: [get-token, ...]}), role: None, places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: Password { username: {env: U}, password: {file: /p}, domain_name: "d" }, role: None, places: Places { sts: None, iam: Some("https://iam.x"), metadata: None } }
+    Credentials { base: Keys { access_key: [plain, not shown], secret_key: {env: SK}, security_token: Some({env: ST}), domain_id: None }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: File { profile: None, file: Some("/etc/hw") }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: Only(Container), role: None, places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: Chain, role: None, places: Places { sts: Some("http://127.0.0.1:2"), iam: None, metadata: Some("http://127.0.0.1:1") } }
     tagmill.yaml: one thing is wrong:
       line 2: lanes[0].credentials.secret_key: is missing
     tagmill.yaml: one thing is wrong:
-      line 2: lanes[0].credentials: name either access_key and secret_key, or username, password and domain_name, or token; leave credentials out for the environment variables of the cloud
+      line 2: lanes[0].credentials: name one of: access_key and secret_key; username, password and domain_name; token; profile or credentials_file; source. Leave credentials out for the usual chain of the cloud
     tagmill.yaml: one thing is wrong:
-      line 2: lanes[0].credentials: name either access_key and secret_key, or username, password and domain_name, or token; leave credentials out for the environment variables of the cloud
+      line 2: lanes[0].credentials: name one of: access_key and secret_key; username, password and domain_name; token; profile or credentials_file; source. Leave credentials out for the usual chain of the cloud
     tagmill.yaml: one thing is wrong:
       line 2: lanes[0].credentials.domain_name: is missing
     tagmill.yaml: one thing is wrong:
@@ -313,7 +322,283 @@ fn every_form_of_credentials_is_read_and_no_mixture() {
     tagmill.yaml: 2 things are wrong:
       line 2: lanes[0].credentials.token.enw: unknown field; did you mean env?
       line 2: lanes[0].credentials.token: name exactly one of env, file and exec
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.profile: is for AWS and Alibaba Cloud only
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.assume_role: is for AWS and Alibaba Cloud only
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.source: expected one of environment, file, web_identity, container, instance
     "#);
+    let aws = [
+        "{profile: prod}",
+        "{assume_role: {role_arn: 'arn:aws:iam::111122223333:role/tagger', external_id: x-1, session_name: me, source_profile: base, duration: 1h}}",
+        "{source: instance, assume_role: {role_arn: 'arn:aws:iam::111122223333:role/tagger'}}",
+        "{access_key: AK, secret_key: {env: SK}, assume_role: {role_arn: 'arn:aws:iam::111122223333:role/tagger'}, sts_endpoint: 'http://x'}",
+        "{profile: a, source: file}",
+        "{profile: a, assume_role: {role_arn: 'arn:aws:iam::1:role/x', source_profile: b}}",
+        "{assume_role: {role_arn: tagger, session_name: a b, duration: 5m, sesion: x}}",
+        "{assume_role: {}}",
+        "{assume_role: 5}",
+        "{token: {env: T}}",
+        "{source: cloud}",
+    ]
+    .map(|text| with("aws-tagging", text));
+    assert_snapshot!(aws.join("\n"), @r#"
+    Credentials { base: File { profile: Some("prod"), file: None }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: File { profile: Some("base"), file: None }, role: Some(Role { arn: "arn:aws:iam::111122223333:role/tagger", external_id: Some("x-1"), session_name: "me", duration: Some(3600s) }), places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: Only(Instance), role: Some(Role { arn: "arn:aws:iam::111122223333:role/tagger", external_id: None, session_name: "tagmill", duration: None }), places: Places { sts: None, iam: None, metadata: None } }
+    Credentials { base: Keys { access_key: [plain, not shown], secret_key: {env: SK}, security_token: None, domain_id: None }, role: Some(Role { arn: "arn:aws:iam::111122223333:role/tagger", external_id: None, session_name: "tagmill", duration: None }), places: Places { sts: Some("http://x"), iam: None, metadata: None } }
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials: name one of: access_key and secret_key; username, password and domain_name; token; profile or credentials_file; source. Leave credentials out for the usual chain of the cloud
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.assume_role: source_profile says who we are, and so does the rest; keep one
+    tagmill.yaml: 4 things are wrong:
+      line 2: lanes[0].credentials.assume_role.sesion: unknown field; known here: role_arn, external_id, session_name, source_profile, duration
+      line 2: lanes[0].credentials.assume_role.role_arn: expected arn:aws:iam::ACCOUNT:role/NAME or acs:ram::ACCOUNT:role/NAME
+      line 2: lanes[0].credentials.assume_role.session_name: has 2 to 64 characters of a-z A-Z 0-9 . @ - _
+      line 2: lanes[0].credentials.assume_role.duration: must be from 15m to 12h
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.assume_role.role_arn: is missing
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.assume_role: expected a section, found a number
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.token: is for Huawei Cloud only
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].credentials.source: expected one of environment, file, web_identity, container, instance
+    "#);
+}
+
+/// The names of the lanes of a config, in their order.
+fn names(text: &str) -> Vec<String> {
+    read(text).unwrap_or_else(|error| panic!("{error}")).lanes.iter().map(|lane| lane.name.to_string()).collect()
+}
+
+const MANY: &str = "
+lanes:
+  - name: aws-<account>-<region>
+    for_each: { account: [111122223333, '044455556666'], region: [eu-central-1, us-east-1] }
+    exclude:
+      - { account: '044455556666', region: us-east-1 }
+    provider: aws-tagging
+    region: <region>
+    endpoint: https://<account>.example.com
+    credentials: { access_key: { env: AK_<account> }, secret_key: { exec: [vault, read, 'aws/<account>'] } }
+  - { name: alone, provider: huawei-tms, region: x }
+";
+
+#[test]
+fn one_entry_stands_for_every_combination_of_its_lists_less_the_excluded() {
+    let config = read(MANY).unwrap();
+    let lane = |lane: &LaneConfig| {
+        let endpoint = lane.settings.endpoint.as_deref().unwrap_or("-");
+        format!("{} {} {endpoint} {:?}", lane.name, lane.settings.region, lane.credentials)
+    };
+    assert_snapshot!(config.lanes.iter().map(lane).collect::<Vec<_>>().join("\n"), @r"
+    aws-111122223333-eu-central-1 eu-central-1 https://111122223333.example.com Credentials { base: Keys { access_key: {env: AK_111122223333}, secret_key: {exec: [vault, ...]}, security_token: None, domain_id: None }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    aws-111122223333-us-east-1 us-east-1 https://111122223333.example.com Credentials { base: Keys { access_key: {env: AK_111122223333}, secret_key: {exec: [vault, ...]}, security_token: None, domain_id: None }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    aws-044455556666-eu-central-1 eu-central-1 https://044455556666.example.com Credentials { base: Keys { access_key: {env: AK_044455556666}, secret_key: {exec: [vault, ...]}, security_token: None, domain_id: None }, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    alone x - Credentials { base: Chain, role: None, places: Places { sts: None, iam: None, metadata: None } }
+    ");
+    let expected = Expansion {
+        line: Some(3),
+        template: "aws-<account>-<region>".into(),
+        lists: vec![("account".into(), 2), ("region".into(), 2)],
+        excluded: 1,
+        first: 0,
+        lanes: 3,
+    };
+    assert_eq!(config.expansions, [expected]);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+#[test]
+fn lists_come_from_files_beside_the_config() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("a.txt", "\u{feff}# the first ones\none\n\n two # the second\n");
+    write("a.csv", "id,owner\n 012345678901 ,\"Smith, Ann\"\n210987654321,bob\n");
+    write("a.yaml", "- 111122223333\n- 012345678901\n");
+    write("a.json", r#"["one", 2]"#);
+    write("empty.txt", "# none\n");
+    write("twice.csv", "account\na\nb\na\n");
+    write("hole.csv", "account,x\na,1\n,2\n");
+    write("float.yaml", "- a\n- 1.5\n");
+    let read = |list: &str, name: &str| {
+        let text = format!(
+            "lanes:\n  - {{name: '{name}', provider: huawei-tms, region: x, endpoint: 'https://<account>.x', for_each: {{account: {list}}}}}\n"
+        );
+        match parse_with(&text, &dir.path().join("tagmill.yaml"), [], &fake::CATALOG) {
+            Ok(config) => config.lanes.iter().map(|lane| lane.name.to_string()).collect::<Vec<_>>().join(" "),
+            Err(error) => error.to_string().replace(dir.path().to_str().unwrap(), "DIR"),
+        }
+    };
+    let told = [
+        read("{file: a.txt}", "l-<account>"),
+        read("{file: a.csv, column: id}", "l-<account>"),
+        read("{file: a.yaml}", "l-<account>"),
+        read("{file: a.json}", "l-<account>"),
+        read("{file: a.csv, column: id}", "l-<account.id>"),
+        read("{file: a.csv, column: id}", "l-<account.owner>"),
+        read("{file: a.csv, column: id}", "l-<account.team>"),
+        read("{file: a.txt}", "l-<account.team>"),
+        read("{file: a.csv}", "l-<account>"),
+        read("{file: none.txt}", "l-<account>"),
+        read("{file: empty.txt}", "l-<account>"),
+        read("{file: twice.csv}", "l-<account>"),
+        read("{file: hole.csv}", "l-<account>"),
+        read("{file: float.yaml}", "l-<account>"),
+        read("{file: a.txt, column: id}", "l-<account>"),
+        read("{file: a.xls}", "l-<account>"),
+        read("{fiel: a.txt}", "l-<account>"),
+    ];
+    assert_snapshot!(told.join("\n"), @r"
+    l-one l-two
+    l-012345678901 l-210987654321
+    l-111122223333 l-012345678901
+    l-one l-2
+    l-012345678901 l-210987654321
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].name: a lane name has 1 to 120 characters of a-z A-Z 0-9 . _ - (lane l-Smith, Ann)
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].name: there is no column team; the list account has id, owner
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].name: there is no column team; the list account has no columns
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].for_each.account.file: DIR/a.csv: there is no column account; there are id, owner
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].for_each.account.file: DIR/none.txt: cannot be read: No such file or directory (os error 2)
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].for_each.account: has no values
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].for_each.account: a is there twice, as values 1 and 3
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].for_each.account.file: DIR/hole.csv: line 3: account: is empty
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].for_each.account.file: DIR/float.yaml: line 2: expected text, found a number; put it in quotes
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].for_each.account.column: is for a .csv file
+    DIR/tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].for_each.account.file: the name of a list file ends in .txt, .csv, .yaml, .yml or .json
+    DIR/tagmill.yaml: 2 things are wrong:
+      line 2: lanes[0].for_each.account.fiel: unknown field; did you mean file?
+      line 2: lanes[0].for_each.account.file: is missing
+    ");
+}
+
+#[test]
+fn what_is_wrong_with_a_list_or_a_placeholder_is_told_once_with_its_line() {
+    let entry = |name: &str, more: &str| {
+        format!(
+            "lanes:\n  - name: {name}\n    provider: aws-tagging\n    region: r-1\n    {}\n",
+            more.replace('\n', "\n    ")
+        )
+    };
+    let lists = "for_each: { account: [a, b], region: [x, y] }";
+    let told = [
+        entry("l-<account>", lists),
+        entry("l-<account>-<regoin>", lists),
+        entry("'l-{account}-<region>'", lists),
+        entry("l-<account>-<region>", &format!("{lists}\nendpoint: {{region}}")),
+        entry("l-<account>-<region>", &format!("{lists}\nexclude:\n  - {{account: [a, b]}}")),
+        entry("l-<account>-<region>", &format!("{lists}\nexclude:\n  - {{acount: a}}\n  - {{}}\n  - 5")),
+        entry("l-<account>-<region>", "exclude: [{account: a}]"),
+        entry("l", "for_each: 5"),
+        entry("l", "for_each: {}"),
+        entry("l-<a>", "for_each: {Account: [a], a: [], b: 5, c: [1.5, true, -1, ''], d: [x, y, x]}"),
+        entry("l-<a>-<b>", "for_each: {a: [x y, z], b: [1, 2]}\nmode: aply\ntimeout: 9"),
+    ]
+    .map(|text| wrong(&text));
+    assert_snapshot!(told.join("\n"), @r"
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].name: l-a is the name of two lanes of this entry; put <region> into it (and 1 more)
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].name: for_each has no list regoin; did you mean region?
+    tagmill.yaml: one thing is wrong:
+      line 2: lanes[0].name: a placeholder is written <account>, not {account}
+    tagmill.yaml: one thing is wrong:
+      line 6: lanes[0].endpoint: a placeholder is written <region>, not {region}
+    tagmill.yaml: one thing is wrong:
+      line 5: lanes[0].exclude: leaves no lane of this entry
+    tagmill.yaml: 4 things are wrong:
+      line 7: lanes[0].exclude[0].acount: unknown field; did you mean account?
+      line 7: lanes[0].exclude[0]: names no list of for_each; it would exclude everything
+      line 8: lanes[0].exclude[1]: names no list of for_each; it would exclude everything
+      line 9: lanes[0].exclude[2]: expected a section, found a number
+    tagmill.yaml: one thing is wrong:
+      line 5: lanes[0].exclude: needs for_each beside it
+    tagmill.yaml: one thing is wrong:
+      line 5: lanes[0].for_each: expected lists by name, found a number
+    tagmill.yaml: one thing is wrong:
+      line 5: lanes[0].for_each: names no list
+    tagmill.yaml: 8 things are wrong:
+      line 5: lanes[0].for_each.Account: the name of a list has a-z, 0-9 and _, and starts with a letter
+      line 5: lanes[0].for_each.a: has no values
+      line 5: lanes[0].for_each.b: expected a list, or {file: PATH}, found a number
+      line 5: lanes[0].for_each.c[0]: expected text, found a number; put it in quotes
+      line 5: lanes[0].for_each.c[1]: expected text, found true or false; put it in quotes
+      line 5: lanes[0].for_each.c[2]: expected text, found a number; put it in quotes
+      line 5: lanes[0].for_each.c[3]: is empty
+      line 5: lanes[0].for_each.d: x is there twice, as values 1 and 3
+    tagmill.yaml: 3 things are wrong:
+      line 2: lanes[0].name: a lane name has 1 to 120 characters of a-z A-Z 0-9 . _ - (lane l-x y-1 and 1 more)
+      line 6: lanes[0].mode: is either apply or observe (lane l-x y-1 and 3 more)
+      line 7: lanes[0].timeout: the unit is missing; write 500ms, 90s, 15m, 6h or 7d (lane l-x y-1 and 3 more)
+    ");
+    let many: Vec<String> = (0..400).map(|n| n.to_string()).collect();
+    let text = entry("<a><b>", &format!("for_each: {{a: [{0}], b: [{0}]}}", many.join(", ")));
+    assert_snapshot!(wrong(&text), @r"
+    tagmill.yaml: one thing is wrong:
+      line 5: lanes[0].for_each: gives 160000 lanes; at most 100000 can come from one entry
+    ");
+}
+
+#[test]
+fn a_name_that_comes_twice_is_told_wherever_it_comes_from() {
+    let text = "lanes:\n  - {name: l-a, provider: huawei-tms, region: x}\n  - {name: l-<x>, provider: alibaba-ecs, region: x, for_each: {x: [a, b]}}\n  - {name: l-b, provider: huawei-tms, region: x}\n";
+    assert_snapshot!(wrong(text), @r"
+    tagmill.yaml: 2 things are wrong:
+      line 3: lanes[1].name: l-a is the name of lanes[0] already
+      line 4: lanes[2].name: l-b is the name of lanes[1] already
+    ");
+    assert_eq!(names(&text.replace("l-<x>", "m-<x>")), ["l-a", "m-a", "m-b", "l-b"]);
+}
+
+#[test]
+fn a_bracket_is_a_placeholder_only_around_a_name_and_never_in_a_secret() {
+    let with = |secret: &str| {
+        format!(
+            "lanes:\n  - name: l-<x>\n    provider: aws-tagging\n    region: r-1\n    for_each: {{ x: [a] }}\n    credentials: {{ access_key: 'a<b <X> <x', secret_key: {secret} }}\n"
+        )
+    };
+    let key = |text: &str| read(text).unwrap().lanes[0].credentials.base.clone();
+    let Base::Keys { access_key, secret_key, .. } = key(&with("'p<x><y>'")) else { panic!() };
+    assert_eq!(access_key, Secret::Plain("a<b <X> <x".into()));
+    assert_eq!(secret_key, Secret::Plain("p<x><y>".into()), "a plain secret stays as it is");
+    let Base::Keys { secret_key, .. } = key(&with("{ file: /run/<x> }")) else { panic!() };
+    assert_eq!(secret_key, Secret::File("/run/a".into()));
+}
+
+#[test]
+fn lanes_of_one_entry_that_share_an_account_are_warned_of_once() {
+    let text = "lanes:\n  - {name: l-<a>, provider: huawei-tms, region: x, for_each: {a: [1, 2, 3, 4]}}\n";
+    assert_snapshot!(warnings(text), @"line 2: lanes: lanes l-1 and l-2 can reach the same account and API: they share its limit, and between them there is no order (and 2 more such pairs)");
+}
+
+#[test]
+fn ten_times_the_lanes_take_ten_times_as_long_and_not_a_hundred() {
+    let list = |count: usize| (0..count).map(|n| format!("v{n}")).collect::<Vec<_>>().join(", ");
+    let time = |accounts: usize| {
+        let text = MANY.replace("111122223333, '044455556666'", &format!("{}, '044455556666'", list(accounts - 1)));
+        let text = text.replace("eu-central-1, us-east-1]", &format!("us-east-1, {}]", list(16)));
+        let run = |_| {
+            let start = crate::worker::clock::monotonic();
+            assert_eq!(names(&text).len(), accounts * 17 - 1 + 1);
+            start.elapsed()
+        };
+        (0..3).map(run).min().unwrap()
+    };
+    let (few, many) = (time(50), time(500));
+    assert!(many < few * 50, "850 lanes take {few:?}, 8,500 take {many:?}");
 }
 
 #[test]
@@ -357,6 +642,10 @@ fn paths(schema: &serde_json::Value, node: &serde_json::Value, at: &str, out: &m
     if node["items"].is_object() {
         paths(schema, &node["items"], &format!("{at}[]"), out);
     }
+    if node["additionalProperties"].is_object() {
+        // A section whose fields have names of the user's choice.
+        paths(schema, &node["additionalProperties"], &format!("{at}.any"), out);
+    }
     for (name, field) in node["properties"].as_object().into_iter().flatten() {
         let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
         out.push(path.clone());
@@ -381,8 +670,8 @@ fn the_schema_and_the_reader_know_the_same_fields() {
         assert!(!told.contains("unknown field"), "{path}: {told}");
     }
     // And the other way round: what the reader names as known, the schema has.
-    let nonsense = "{x_: 5, broker: {x_: 1, tls: {x_: 1}, window: {x_: 1}}, server: {x_: 1}, lanes: [{x_: 1, credentials: {x_: 1, token: {x_: 1}}, \
-        rate: {x_: 1}, limits: {x_: 1}, retry: {x_: 1}}]}";
+    let nonsense = "{x_: 5, broker: {x_: 1, tls: {x_: 1}, window: {x_: 1}}, server: {x_: 1}, lanes: [{x_: 1, credentials: {x_: 1, token: {x_: 1}, assume_role: {x_: 1}}, \
+        rate: {x_: 1}, limits: {x_: 1}, retry: {x_: 1}}, {for_each: {any: {x_: 1}}}]}";
     let told = wrong(nonsense);
     let mut names: Vec<&str> =
         told.split("known here: ").skip(1).flat_map(|rest| rest.lines().next().unwrap().split(", ")).collect();
@@ -402,6 +691,9 @@ fn a_good_config_is_good_by_the_schema_too() {
     let told: Vec<String> = schema.iter_errors(&good).map(|error| error.to_string()).collect();
     assert!(told.is_empty(), "{told:?}");
     let _: raw::RawConfig = serde_saphyr::from_str(FULL).unwrap();
+    let many: serde_json::Value = serde_saphyr::from_str(MANY).unwrap();
+    let told: Vec<String> = schema.iter_errors(&many).map(|error| error.to_string()).collect();
+    assert!(told.is_empty(), "{told:?}");
     for bad in [
         "{}",
         "{lanes: []}",
@@ -411,8 +703,17 @@ fn a_good_config_is_good_by_the_schema_too() {
         "{lanes: [{name: a, provider: b, region: c, concurrency: 65}]}",
         "{lanes: [{name: a, provider: b, region: c, mode: aply}]}",
         "{lanes: [{name: a, provider: b, region: c, credentials: {token: {env: A, file: B}}}]}",
+        "{lanes: [{name: a, provider: alibaba-ecs, region: c, credentials: {}}]}",
+        "{lanes: [{name: a, provider: alibaba-ecs, region: c, credentials: {source: nowhere}}]}",
+        "{lanes: [{name: a, provider: alibaba-ecs, region: c, credentials: {assume_role: {}}}]}",
+        "{lanes: [{name: a, provider: alibaba-ecs, region: c, credentials: {assume_role: {role_arn: x}}}]}",
         "{lanes: [{name: a, provider: b, region: c}], more: 1}",
         "{broker: {url: 'amqp://h', prefix: 'Team A'}, lanes: [{name: a, provider: b, region: c}]}",
+        "{lanes: [{name: <x>, provider: huawei-tms, region: c, for_each: {}}]}",
+        "{lanes: [{name: <x>, provider: huawei-tms, region: c, for_each: {x: []}}]}",
+        "{lanes: [{name: <x>, provider: huawei-tms, region: c, for_each: {X: [a]}}]}",
+        "{lanes: [{name: <x>, provider: huawei-tms, region: c, for_each: {x: {column: a}}}]}",
+        "{lanes: [{name: <x>, provider: huawei-tms, region: c, for_each: {x: [a, b]}, exclude: [{x: {}}]}]}",
     ] {
         let value: serde_json::Value = serde_saphyr::from_str(bad).unwrap();
         assert!(!schema.is_valid(&value), "{bad}");

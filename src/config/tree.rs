@@ -32,6 +32,22 @@ pub(super) enum Shape {
     Map(Vec<(String, Tree)>),
 }
 
+/// Reads YAML, or JSON, which is YAML too. The error says where and what, and shows nothing of the text.
+pub(super) fn parse(text: &str) -> Result<Tree, String> {
+    let options = serde_saphyr::options! {
+        // The lines around a mistake can hold a secret.
+        with_snippet: false,
+        // Told by us, with the field, beside all other mistakes.
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
+        // `0123` and `1_000` are more often names than numbers, and `.inf` is told with its field.
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        strict_booleans: true,
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+}
+
 impl Tree {
     /// What it is, in a reader's words.
     pub(super) fn kind(&self) -> &'static str {

@@ -1,14 +1,14 @@
 //! The config as proven: what is in here needs no second look.
 
 use super::broker::Broker;
+use super::expand::Expansion;
 use super::lane::LaneConfig;
-use super::overlap;
 use super::read::{Complaint, Notes, Section};
-use super::tree::{Shape, Tree};
+use super::tree::Tree;
+use super::{lanes, overlap};
 use crate::provider::{self, Entry};
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const FIELDS: [&str; 5] = ["broker", "state", "server", "lanes", "rules"];
 
@@ -23,6 +23,8 @@ pub struct Config {
     pub server: Option<Server>,
     /// At least one; no name twice.
     pub lanes: Vec<LaneConfig>,
+    /// The entries of `lanes` that stand for many.
+    pub expansions: Vec<Expansion>,
     /// Rules as they stand.
     pub rules: Vec<serde_json::Value>,
     /// What works but is worth a look.
@@ -58,8 +60,13 @@ impl Config {
     }
 
     /// Proves a tree, or tells everything that is wrong with it.
-    pub(super) fn read(tree: &Tree, catalog: &Catalog, mut notes: Notes) -> Result<Self, Vec<Complaint>> {
-        let config = read(tree, catalog, &mut notes);
+    pub(super) fn read(
+        tree: &Tree,
+        folder: &Path,
+        catalog: &Catalog,
+        mut notes: Notes,
+    ) -> Result<Self, Vec<Complaint>> {
+        let config = read(tree, folder, catalog, &mut notes);
         notes.errors.sort_by_key(line);
         match config {
             Some(config) if notes.errors.is_empty() => Ok(Self { warnings: notes.warnings, ..config }),
@@ -74,39 +81,16 @@ fn line(complaint: &Complaint) -> u64 {
     place.strip_prefix("line ").and_then(|line| line.parse().ok()).unwrap_or(0)
 }
 
-fn read(tree: &Tree, catalog: &Catalog, notes: &mut Notes) -> Option<Config> {
+fn read(tree: &Tree, folder: &Path, catalog: &Catalog, notes: &mut Notes) -> Option<Config> {
     let section = Section::open(tree, "", &FIELDS, notes)?;
     let state = section.text("state", notes).unwrap_or("./tagmill-state").into();
     let broker = Broker::read(&section, notes);
     let server = section.section("server", &["listen"], notes).and_then(|section| server(&section, notes));
     let rules = section.list("rules", notes).unwrap_or_default().iter().map(Tree::to_json).collect();
-    let lanes = lanes(&section, catalog, notes);
+    let (lanes, expansions) = lanes::read(&section, folder, catalog, notes);
     overlap::check(&lanes, notes);
     let lanes = lanes.into_iter().map(|(_, lane)| lane).collect();
-    Some(Config { broker, state, server, lanes, rules, warnings: Vec::new() })
-}
-
-fn lanes<'t>(section: &Section<'t>, catalog: &Catalog, notes: &mut Notes) -> Vec<(&'t Tree, LaneConfig)> {
-    let list = section.list("lanes", notes);
-    if list.is_none_or(<[Tree]>::is_empty) && (list.is_some() || !section.has("lanes")) {
-        section.error("lanes", notes, "there are none; name at least one lane");
-    }
-    let mut lanes = Vec::new();
-    let mut names: HashMap<&str, usize> = HashMap::new();
-    for (index, tree) in list.unwrap_or_default().iter().enumerate() {
-        let path = format!("lanes[{index}]");
-        // A name is held against the others even where the rest of its lane is wrong.
-        if let Shape::Map(fields) = &tree.shape
-            && let Some((_, name)) = fields.iter().find(|(key, _)| key == "name")
-            && let Shape::Text(text) = &name.shape
-            && let Some(first) = names.insert(text, index)
-        {
-            notes.error(&name.place, &format!("{path}.name"), format!("{text} is the name of lanes[{first}] already"));
-        }
-        let lane = LaneConfig::read(tree, &path, catalog, section.has("broker"), notes);
-        lanes.extend(lane.map(|lane| (tree, lane)));
-    }
-    lanes
+    Some(Config { broker, state, server, lanes, expansions, rules, warnings: Vec::new() })
 }
 
 fn server(section: &Section<'_>, notes: &mut Notes) -> Option<Server> {

@@ -3,7 +3,8 @@
 use super::{Format, Row};
 use crate::job::{JobId, LaneName, Problem, rules, suggest};
 use crate::provider::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,7 +54,14 @@ pub(super) struct Context {
     pub(super) source: Arc<str>,
     /// Rows seen so far, good and bad. It makes the id of a row that has none.
     pub(super) row: u64,
+    /// Where each lane is in the options: a config can have thousands, and a file a million rows.
+    index: HashMap<String, usize>,
+    /// Unknown names that a close one was looked for.
+    hints: Cell<u32>,
 }
+
+/// Looking for the closest of thousands of names takes a while: rows beyond these are told without.
+const HINTS: u32 = 100;
 
 impl Context {
     pub(super) fn new(path: &Path, mut options: Options, format: Format) -> Self {
@@ -69,7 +77,8 @@ impl Context {
         // A file's name can hold anything; a job's source cannot.
         let source: String =
             format!("{}:{name}", format.prefix()).chars().filter(|c| !c.is_control()).take(rules::WORD_CHARS).collect();
-        Self { path: path.into(), options, source: source.into(), row: 0 }
+        let index = options.lanes.iter().enumerate().map(|(at, lane)| (lane.name.to_string(), at)).collect();
+        Self { path: path.into(), options, source: source.into(), row: 0, index, hints: Cell::new(0) }
     }
 
     /// The id of the current row.
@@ -80,19 +89,24 @@ impl Context {
 
     /// The lane a row goes to, by the name it gives or by default, and whether the row's region fits it.
     pub(super) fn lane(&self, named: Option<&str>, region: Option<&str>) -> Result<LaneName, Fault> {
-        let (name, lanes) = match (named, &self.options.lane) {
-            (Some(name), _) => (name, &self.options.lanes),
-            (None, Some(default)) => (default.as_str(), &self.options.lanes),
+        let name = match (named, &self.options.lane) {
+            (Some(name), _) => name,
+            (None, Some(default)) => default.as_str(),
             (None, None) => {
                 return Err(("invalid", format!("lane: is missing; name it or give --lane{}", self.known())));
             }
         };
-        let Some(lane) = lanes.iter().find(|lane| lane.name.as_str() == name) else {
+        let lanes = &self.options.lanes;
+        let Some(lane) = self.index.get(name).and_then(|at| lanes.get(*at)) else {
             return match LaneName::new(name) {
                 Ok(name) if lanes.is_empty() => Ok(name),
                 Err(error) => Err(("invalid", format!("lane: {error}"))),
                 Ok(name) => {
-                    let hint = suggest::hint(name.as_str(), lanes.iter().map(|lane| lane.name.as_str()));
+                    self.hints.set(self.hints.get().saturating_add(1));
+                    let hint = match self.hints.get() {
+                        ..=HINTS => suggest::hint(name.as_str(), lanes.iter().map(|lane| lane.name.as_str())),
+                        _ => String::new(),
+                    };
                     Err(("unknown_lane", format!("lane: there is no lane {name}{hint}{}", self.known())))
                 }
             };

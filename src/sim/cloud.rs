@@ -1,12 +1,13 @@
 //! The memory of a simulated cloud: tags, limits, tokens, nonces, faults and numbers, all behind one lock.
 
 use super::{
-    config::{Api, CloudConfig, SimConfig},
+    config::{Api, CloudConfig, SimConfig, Vendor},
     counts::{Counts, Outcome},
     faults::{Faults, Late, Since},
     history::History,
     meter::{Bucket, Meter},
     pattern,
+    session::Session,
     store::Store,
 };
 use fastrand::Rng;
@@ -28,6 +29,8 @@ pub(super) const TIME_WINDOW: Duration = Duration::from_mins(15);
 pub(super) struct World {
     pub(super) clouds: Vec<Arc<Cloud>>,
     unmatched: AtomicU64,
+    /// Temporary keys by access key.
+    sessions: Mutex<HashMap<String, Arc<Session>>>,
 }
 
 impl World {
@@ -38,12 +41,39 @@ impl World {
             (config.seed, &entry.name).hash(&mut hasher);
             Arc::new(Cloud::new(index, entry.clone(), hasher.finish(), now))
         };
-        Self { clouds: config.clouds.iter().enumerate().map(cloud).collect(), unmatched: AtomicU64::new(0) }
+        let clouds = config.clouds.iter().enumerate().map(cloud).collect();
+        Self { clouds, unmatched: AtomicU64::new(0), sessions: Mutex::default() }
     }
 
-    /// The cloud of a provider and access key.
+    /// The cloud of a provider and access key, which may be a temporary one.
     pub(super) fn account(&self, provider: Api, access_key: &str) -> Option<&Arc<Cloud>> {
-        self.clouds.iter().find(|cloud| cloud.config.provider == provider && cloud.config.access_key == access_key)
+        self.of(access_key, |api| api == provider)
+    }
+
+    /// Any cloud of a vendor and access key: who somebody is does not depend on the API.
+    pub(super) fn anyone(&self, vendor: Vendor, access_key: &str) -> Option<&Arc<Cloud>> {
+        self.of(access_key, |api| api.vendor() == vendor)
+    }
+
+    fn of(&self, access_key: &str, fits: impl Fn(Api) -> bool) -> Option<&Arc<Cloud>> {
+        let session = self.session(access_key);
+        let key = session.as_ref().map_or(access_key, |session| session.account_key());
+        self.clouds.iter().find(|cloud| fits(cloud.config.provider) && cloud.config.access_key == key)
+    }
+
+    /// The session of a temporary access key.
+    pub(super) fn session(&self, access_key: &str) -> Option<Arc<Session>> {
+        self.sessions().get(access_key).cloned()
+    }
+
+    pub(super) fn remember(&self, session: Session) -> Arc<Session> {
+        let session = Arc::new(session);
+        self.sessions().insert(session.access_key.clone(), Arc::clone(&session));
+        session
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The cloud of that name.
@@ -62,6 +92,7 @@ impl World {
 
     pub(super) fn reset(&self, now: Instant) {
         self.unmatched.store(0, Ordering::Relaxed);
+        self.sessions().clear();
         self.clouds.iter().for_each(|cloud| cloud.reset(now));
     }
 }

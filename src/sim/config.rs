@@ -38,13 +38,20 @@ pub struct CloudConfig {
     /// Huawei: what X-Domain-Id must say. Left out, any value will do, but there must be one.
     #[serde(default)]
     pub domain_id: Option<String>,
-    /// Alibaba Tag and AWS: the account number in ARNs, and who owns the buckets. Left out, every number is taken.
+    /// Alibaba Tag and AWS: the account number in ARNs, and who owns the buckets. Left out, every number is taken. STS:
+    /// whose the key is, and the account whose roles can be taken.
     #[serde(default)]
     pub account_id: Option<String>,
+    /// STS: what must come with a request for a role of this account. Left out, nothing may.
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// Alibaba STS: the token of an identity provider that is given roles of this account.
+    #[serde(default, deserialize_with = "some_secret")]
+    pub oidc_token: Option<SecretString>,
     /// Huawei: who may get a token with a password.
     #[serde(default)]
     pub users: Vec<User>,
-    /// Huawei: how long a token lives.
+    /// Huawei: how long a token lives. STS: how long a session lives at most.
     #[serde(default = "a_day")]
     pub token_ttl_s: u64,
     /// The account's rate limit. Left out, there is none.
@@ -129,7 +136,23 @@ pub enum Api {
     AwsMl,
 }
 
+/// Who runs an API: what its accounts, keys and roles have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vendor {
+    Alibaba,
+    Aws,
+    Huawei,
+}
+
 impl Api {
+    pub(super) fn vendor(self) -> Vendor {
+        match self {
+            Self::HuaweiTms => Vendor::Huawei,
+            Self::AlibabaRds | Self::AlibabaEcs | Self::AlibabaTag => Vendor::Alibaba,
+            Self::AwsTagging | Self::AwsS3 | Self::AwsBackup | Self::AwsMl => Vendor::Aws,
+        }
+    }
+
     /// The provider's name as the worker's config writes it.
     pub fn name(self) -> &'static str {
         match self {
@@ -307,6 +330,8 @@ impl CloudConfig {
             security_token: None,
             domain_id: None,
             account_id: None,
+            external_id: None,
+            oidc_token: None,
             users: Vec::new(),
             token_ttl_s: a_day(),
             rate: None,

@@ -46,7 +46,7 @@ pub struct Faults {
     pub revoked: bool,
     /// The key's session, and every token of the account, is refused as expired.
     pub expired: bool,
-    /// Raising this number ends every token issued before.
+    /// Raising this number ends every token issued before, and every session of the account where this is its first cloud.
     pub token_epoch: u64,
     /// The cloud's clock is off by so many seconds.
     pub clock_offset_s: i64,

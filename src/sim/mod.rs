@@ -8,7 +8,7 @@
 //! - `server`, `request`, `reply`: HTTP in and out, broken connections included.
 //! - `api`: one folder per cloud, its requests and its words; a new cloud joins there.
 //! - `call`, `luck`: the way of one call through any cloud, and what chance does to it.
-//! - `cloud`, `store`, `history`, `meter`, `counts`: what a cloud remembers.
+//! - `cloud`, `session`, `store`, `history`, `meter`, `counts`: what a cloud remembers.
 //! - `verify`: signatures, computed by a second implementation that shares nothing with the providers'.
 //! - `inspect`: `/_sim/...`, to look at all this from outside.
 //!
@@ -29,6 +29,7 @@ mod percent;
 mod reply;
 mod request;
 mod server;
+mod session;
 mod store;
 mod verify;
 pub mod well_known;

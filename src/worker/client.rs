@@ -13,14 +13,16 @@ pub struct Client(reqwest::Client);
 impl Client {
     /// A client that follows no redirect (a signature is for one host) and retries nothing (that is the lane's).
     pub fn new() -> Result<Self, String> {
-        reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(Duration::from_secs(5))
-            .user_agent(concat!("tagmill/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map(Self)
-            .map_err(|error| error.to_string())
+        Self::build(builder().connect_timeout(Duration::from_secs(5)))
+    }
+
+    /// The same for services on this machine: past every proxy, and quick to see that nobody is there.
+    pub(super) fn near() -> Result<Self, String> {
+        Self::build(builder().no_proxy().connect_timeout(Duration::from_secs(1)))
+    }
+
+    fn build(builder: reqwest::ClientBuilder) -> Result<Self, String> {
+        builder.build().map(Self).map_err(|error| error.to_string())
     }
 
     /// Sends a request and reads its answer, all within `timeout`.
@@ -52,6 +54,13 @@ impl Client {
         }
         Ok(HttpReply { status, headers, body })
     }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .user_agent(concat!("tagmill/", env!("CARGO_PKG_VERSION")))
 }
 
 fn fault(error: &reqwest::Error) -> Fault {

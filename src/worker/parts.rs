@@ -1,7 +1,11 @@
 //! What all owners of a lane in this process share, and the machine that each of them begins with.
 
 use super::{
-    CAPACITY, Client, Waits, WorkerError, caps, clock, credentials::Keeper, naming::Names, tenure::Tenure, view::Board,
+    CAPACITY, Client, Waits, WorkerError, caps, clock,
+    credentials::{Keeper, Keepers},
+    naming::Names,
+    tenure::Tenure,
+    view::Board,
 };
 use crate::{
     broker::Broker,
@@ -26,16 +30,18 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// The parts of these lanes; one pool of connections serves them all.
+    /// The parts of these lanes; one pool of connections serves them all, and those that are the same
+    /// somebody share a credential.
     pub(super) fn of(lanes: &[LaneConfig], news: &Arc<Notify>, waits: &Waits) -> Result<Vec<Self>, WorkerError> {
         let client = Client::new().map_err(WorkerError::Client)?;
+        let keepers = Keepers::new(client.clone()).map_err(WorkerError::Client)?;
         let parts = lanes.iter().map(|config| {
             let provider = (config.provider.build)(&config.settings)
                 .map_err(|why| WorkerError::Provider { lane: config.name.clone(), why })?;
             Ok(Self {
                 provider: Arc::from(provider),
                 client: client.clone(),
-                keeper: Keeper::new(config, client.clone()),
+                keeper: keepers.of(config),
                 board: Arc::new(Board::new(config.name.clone(), Arc::clone(news))),
                 waits: waits.clone(),
                 tenure: Arc::default(),

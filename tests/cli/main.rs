@@ -20,4 +20,5 @@ mod offline;
 mod output;
 mod stop;
 mod support;
+mod whoami;
 mod worker;

@@ -111,3 +111,59 @@ fn schemas_and_completions_are_printed() {
         assert!(done.out.contains("tagmill") && done.out.contains("apply"), "{shell}");
     }
 }
+
+const MANY: &str = "
+lanes:
+  - name: ecs-<account>-<region>
+    for_each: { account: { file: accounts.csv, column: id }, region: [cn-hangzhou, cn-beijing] }
+    exclude: [ { account: '1002', region: cn-beijing } ]
+    provider: alibaba-ecs
+    region: <region>
+    credentials: { access_key: { env: AK_<account> }, secret_key: { file: /run/secrets/<account.owner> } }
+  - { name: tms, provider: huawei-tms, region: cn-north-4 }
+";
+
+#[test]
+fn an_expansion_is_shown_listed_and_planned_with() {
+    let home = Home::new(&[]);
+    home.write("tagmill.yaml", MANY);
+    home.write("accounts.csv", "id,owner\n1001,ann\n1002,bob\n1003,cem\n");
+    let shown = home.run(&["validate"]);
+    shown.refused(0);
+    insta::assert_snapshot!(shown.err, @r"
+    tagmill.yaml: line 3: 3 account x 2 region - 1 excluded = 5 lanes: ecs-1001-cn-hangzhou, ecs-1001-cn-beijing, ecs-1002-cn-hangzhou, ... (--list names all)
+    tagmill.yaml: fine, 6 lanes
+    ");
+    let listed = home.run(&["validate", "--list"]);
+    insta::assert_snapshot!(listed.out, @r"
+    lane                  provider     region       endpoint
+    ecs-1001-cn-hangzhou  alibaba-ecs  cn-hangzhou
+    ecs-1001-cn-beijing   alibaba-ecs  cn-beijing
+    ecs-1002-cn-hangzhou  alibaba-ecs  cn-hangzhou
+    ecs-1003-cn-hangzhou  alibaba-ecs  cn-hangzhou
+    ecs-1003-cn-beijing   alibaba-ecs  cn-beijing
+    tms                   huawei-tms   cn-north-4
+    ");
+    let lanes = home.run(&["validate", "--list", "--output", "json"]).json();
+    assert_eq!(lanes.as_array().unwrap().len(), 6);
+    assert_eq!(
+        lanes[4],
+        json!({"name": "ecs-1003-cn-beijing", "provider": "alibaba-ecs", "region": "cn-beijing", "endpoint": null})
+    );
+    assert_eq!(home.run(&["validate", "--list", "--output", "ndjson"]).json_lines()[5]["name"], "tms");
+
+    home.write("rows.csv", "id,type,lane,region,env\ni-1,instance,ecs-1001-cn-beijing,cn-beijing,a\nd-1,disk,tms,,a\n");
+    let plan = home.run(&["plan", "rows.csv", "--output", "json"]).json();
+    assert_eq!((&plan["calls"], &plan["lanes"][0]["name"]), (&json!(2), &json!("ecs-1001-cn-beijing")));
+    home.write("rows.csv", "id,type,lane,env\ni-1,instance,ecs-1002-cn-beijing,a\n");
+    let plan = home.run(&["plan", "rows.csv", "--output", "json"]);
+    assert_eq!(
+        (plan.code, &plan.json()["errors"][0]["code"]),
+        (65, &json!("unknown_lane")),
+        "an excluded lane is none"
+    );
+    home.write("accounts.csv", "id,owner\n1001,ann\n1001,bob\n");
+    let wrong = home.run(&["validate"]);
+    wrong.refused(78);
+    assert!(wrong.err.contains("line 4: lanes[0].for_each.account: 1001 is there twice"), "{}", wrong.err);
+}

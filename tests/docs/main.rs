@@ -42,6 +42,59 @@ fn the_configs_of_the_readme_are_good_ones() {
 }
 
 #[test]
+fn the_configs_of_the_page_on_credentials_are_good_ones() {
+    let blocks = Page::read("docs/CREDENTIALS.md").blocks("yaml");
+    assert_eq!(blocks.len(), 2);
+    let lanes: Vec<usize> = blocks
+        .iter()
+        .map(|block| {
+            let config =
+                config::parse(&block.text, Path::new(&block.place), []).unwrap_or_else(|error| panic!("{error}"));
+            assert!(config.warnings.is_empty(), "{}: {:?}", block.place, config.warnings);
+            config.lanes.len()
+        })
+        .collect();
+    assert_eq!(lanes, [6, 3]);
+}
+
+#[test]
+fn the_page_on_credentials_names_every_source_and_every_variable_that_is_read() {
+    let page = fs::read_to_string(page::root().join("docs/CREDENTIALS.md")).unwrap();
+    for (name, _) in config::Source::NAMES {
+        assert!(page.contains(name), "the page does not name the source {name}");
+    }
+    let mut read = 0;
+    for file in [
+        "alibaba/mod.rs",
+        "alibaba/sts.rs",
+        "alibaba/instance.rs",
+        "alibaba/profile.rs",
+        "huawei/mod.rs",
+        "huawei/login.rs",
+        "huawei/near.rs",
+        "aws.rs",
+    ] {
+        let code = fs::read_to_string(page::root().join("src/worker/credentials").join(file)).unwrap();
+        let names = code.split('"').filter(|word| {
+            ["ALIBABA_CLOUD_", "AWS_", "HUAWEICLOUD_", "HW_", "HC_", "ALICLOUD_"]
+                .iter()
+                .any(|start| word.starts_with(start))
+                && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_' || b.is_ascii_digit())
+        });
+        for name in names {
+            // The page writes `_SK` for what shares its beginning with the name before.
+            let short = ["ALIBABA_CLOUD", "HUAWEICLOUD_SDK"].iter().find_map(|start| name.strip_prefix(start));
+            let said = page.contains(name) || short.is_some_and(|rest| page.contains(&format!("`{rest}`")));
+            let family = ["ALICLOUD_ACCESS_KEY_", "ALICLOUD_SECURITY_", "AWS_CONTAINER_", "AWS_EC2_METADATA_"];
+            let said = said || family.iter().any(|start| name.starts_with(start));
+            assert!(said, "{file} reads {name}, and the page does not say so");
+            read += 1;
+        }
+    }
+    assert!(read > 50, "only {read} names were found");
+}
+
+#[test]
 fn the_simulated_clouds_of_the_pages_can_be_started() {
     let mut clouds = Page::read("docs/SIMULATOR.md").blocks("yaml");
     let text = fs::read_to_string(page::root().join("examples/clouds.yaml")).unwrap();

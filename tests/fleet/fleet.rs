@@ -39,6 +39,7 @@ impl Lane {
             Api::AlibabaRds => format!(r#"{{"id":"{id}","type":"INSTANCE"}}"#),
             Api::AlibabaEcs => format!(r#"{{"id":"{id}","type":"instance"}}"#),
             Api::AlibabaTag => format!(r#""{}""#, self.shown(id)),
+            other => panic!("no fleet has a lane of {}", other.name()),
         }
     }
 
@@ -49,6 +50,7 @@ impl Lane {
             Api::AlibabaRds => format!("INSTANCE/{id}"),
             Api::AlibabaEcs => format!("instance/{id}"),
             Api::AlibabaTag => format!("arn:acs:ecs:cn-hangzhou:1234567890123456:instance/{id}"),
+            other => panic!("no fleet has a lane of {}", other.name()),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::provider::{
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 
-type Params = Vec<(String, String)>;
+pub(super) type Params = Vec<(String, String)>;
 
 /// The action's name. It is case sensitive for the gateway.
 fn action(op: Op) -> &'static str {
@@ -104,17 +104,28 @@ pub(super) fn request_v1(
     credential: &Credential,
     at: &Moment,
 ) -> HttpRequest {
+    rpc_v1(endpoint, (action(op), api.version), params, credential, at)
+}
+
+/// Any action of any product, signed V1, its own parameters in a form body.
+pub(super) fn rpc_v1(
+    endpoint: &Endpoint,
+    (action, version): (&str, &str),
+    params: &Params,
+    credential: &Credential,
+    at: &Moment,
+) -> HttpRequest {
     let (access_key, secret, token) = key_of(credential);
     let mut common: Params = [
         ("AccessKeyId", access_key),
-        ("Action", action(op)),
+        ("Action", action),
         // The default answer is XML.
         ("Format", "json"),
         ("SignatureMethod", "HMAC-SHA1"),
         ("SignatureNonce", &at.nonce),
         ("SignatureVersion", "1.0"),
         ("Timestamp", &stamp(at)),
-        ("Version", api.version),
+        ("Version", version),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec();
@@ -125,6 +136,22 @@ pub(super) fn request_v1(
     let signed = sign_v1(Method::Post.as_str(), &all, secret);
     let signature = percent(&signed.signature);
     let url = format!("{}/?{}&Signature={signature}", endpoint.base, sorted_query(&common));
+    form(url, params)
+}
+
+/// The same without a signature: for the one action that nobody can sign yet.
+pub(super) fn rpc_unsigned(
+    endpoint: &Endpoint,
+    (action, version): (&str, &str),
+    params: &Params,
+    at: &Moment,
+) -> HttpRequest {
+    let common = [("Action", action), ("Format", "json"), ("Timestamp", &stamp(at)), ("Version", version)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    form(format!("{}/?{}", endpoint.base, sorted_query(&common)), params)
+}
+
+fn form(url: String, params: &Params) -> HttpRequest {
     // A form writes a space as plus; everything else is as in a query.
     let body = sorted_query(params).replace("%20", "+").into_bytes();
     let headers = vec![

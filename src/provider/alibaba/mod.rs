@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod endpoints;
 pub mod sign;
+pub mod sts;
 
 pub use api::{ECS_RATE, RDS_RATE, TAG_RATE};
 

@@ -55,6 +55,17 @@ pub(super) fn iam(region: &str, endpoint: Option<&str>) -> Result<Endpoint, Stri
     Ok(Endpoint::of_host(&format!("iam.{region}.myhuaweicloud.{site}")))
 }
 
+/// The endpoint of the Security Token Service. It has no global host: without a region it is the first one's.
+pub(super) fn sts(region: &str, endpoint: Option<&str>) -> Result<Endpoint, String> {
+    if let Some(endpoint) = endpoint {
+        return Endpoint::parse(endpoint);
+    }
+    let region = if region.is_empty() { "cn-north-4" } else { region };
+    check_region(region)?;
+    let site = if region == "eu-west-101" { "eu" } else { "com" };
+    Ok(Endpoint::of_host(&format!("sts.{region}.myhuaweicloud.{site}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ mod classify;
 mod decode;
 mod encode;
 mod endpoints;
+pub mod iam;
 mod limits;
 pub mod sign;
 pub mod token;

@@ -30,6 +30,8 @@ pub(super) struct Family {
 pub(super) const APIS: &[Family] = &[
     Family { claims: huawei::iam::claims, answer: huawei::iam::answer },
     Family { claims: huawei::tms::claims, answer: huawei::tms::answer },
+    Family { claims: alibaba::sts::claims, answer: alibaba::sts::answer },
+    Family { claims: aws::sts::claims, answer: aws::sts::answer },
     // AWS names its scheme; Alibaba Cloud is known by its parameters.
     Family { claims: aws::claims, answer: aws::answer },
     Family { claims: alibaba::claims, answer: alibaba::answer },

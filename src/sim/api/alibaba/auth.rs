@@ -2,12 +2,12 @@
 
 use super::{super::Refusal, Parameters};
 use crate::sim::{
-    cloud::{Cloud, TIME_WINDOW},
+    cloud::TIME_WINDOW,
     request::Request,
+    session::Keys,
     verify::{self, Claim, alibaba_v1, alibaba_v3},
 };
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
 
 /// How a request is signed.
 pub(super) enum Scheme {
@@ -41,12 +41,12 @@ impl Scheme {
     /// Whether the request proves who sent it; its nonce when it does.
     pub(super) fn authenticate(
         &self,
-        cloud: &Cloud,
+        keys: &Keys,
         request: &Request,
         parameters: &Parameters,
         now: Timestamp,
     ) -> Result<String, Refusal> {
-        let secret = cloud.config.secret_key.expose_secret();
+        let secret = keys.secret.as_str();
         let (date, nonce, token) = match self {
             Self::V1 { .. } => {
                 check_v1(secret, request, parameters)?;
@@ -59,7 +59,10 @@ impl Scheme {
             }
         };
         check_time(date.unwrap_or_default(), now)?;
-        check_token(cloud, token)?;
+        check_token(keys, token)?;
+        if keys.session.as_ref().is_some_and(|session| session.is_over(now)) {
+            return Err(Refusal::auth(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired."));
+        }
         match nonce {
             Some(nonce) if !nonce.is_empty() => Ok(nonce.to_owned()),
             _ => Err(incomplete("there is no signature nonce")),
@@ -122,10 +125,10 @@ fn check_time(text: &str, now: Timestamp) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_token(cloud: &Cloud, sent: Option<&str>) -> Result<(), Refusal> {
-    match (&cloud.config.security_token, sent) {
+fn check_token(keys: &Keys, sent: Option<&str>) -> Result<(), Refusal> {
+    match (&keys.token, sent) {
         (None, None) => Ok(()),
-        (Some(wanted), Some(sent)) if verify::equal(wanted.expose_secret(), sent) => Ok(()),
+        (Some(wanted), Some(sent)) if verify::equal(wanted, sent) => Ok(()),
         (Some(_), None) => {
             Err(Refusal::auth(400, "MissingSecurityToken", "SecurityToken is mandatory for this action."))
         }

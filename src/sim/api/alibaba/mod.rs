@@ -8,6 +8,7 @@ mod auth;
 mod envelope;
 mod parameters;
 mod product;
+pub(in crate::sim) mod sts;
 
 use super::super::{
     call::{self, Exchange},
@@ -15,6 +16,7 @@ use super::super::{
     config::Api,
     reply::Reply,
     request::Request,
+    session::Keys,
 };
 use super::{Command, Dialect, Op, Refusal, Target, Trouble};
 use crate::worker::clock;
@@ -57,6 +59,7 @@ struct Rpc<'r> {
     action: String,
     parameters: Parameters,
     scheme: Scheme,
+    keys: Keys,
     format: Format,
 }
 
@@ -76,12 +79,13 @@ fn identify<'w, 'r>(
         .account(product.api, scheme.access_key())
         .ok_or_else(|| Refusal::auth(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."))?;
     let format = Format::asked(request, &parameters);
-    Ok((cloud, Rpc { request, product, action, parameters, scheme, format }))
+    let keys = Keys::of(world, cloud, scheme.access_key());
+    Ok((cloud, Rpc { request, product, action, parameters, scheme, keys, format }))
 }
 
 impl Dialect for Rpc<'_> {
-    fn authenticate(&self, cloud: &Cloud, now: Timestamp) -> Result<Option<String>, Refusal> {
-        self.scheme.authenticate(cloud, self.request, &self.parameters, now).map(Some)
+    fn authenticate(&self, _: &Cloud, now: Timestamp) -> Result<Option<String>, Refusal> {
+        self.scheme.authenticate(&self.keys, self.request, &self.parameters, now).map(Some)
     }
 
     fn command(&self, cloud: &Cloud) -> Result<Command, Refusal> {

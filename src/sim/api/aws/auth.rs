@@ -3,16 +3,16 @@
 use super::{
     super::{
         super::{
-            cloud::{Cloud, TIME_WINDOW},
+            cloud::TIME_WINDOW,
             request::Request,
+            session::Keys,
             verify::{self, aws::Scoped},
         },
-        Refusal,
+        Refusal, Trouble,
     },
     Service,
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use secrecy::ExposeSecret as _;
 use std::time::Duration;
 
 /// How far the clock may be off at a service that speaks JSON.
@@ -57,7 +57,7 @@ fn mismatch(service: Service, message: &str) -> Refusal {
 
 /// Whether the request proves that it comes from the account.
 pub(super) fn authenticate(
-    cloud: &Cloud,
+    keys: &Keys,
     request: &Request,
     service: Service,
     scoped: &Scoped,
@@ -81,16 +81,17 @@ pub(super) fn authenticate(
     if is_s3(service) {
         check_body(request)?;
     }
-    if !scoped.is_signed_with(cloud.config.secret_key.expose_secret(), request) {
+    if !scoped.is_signed_with(&keys.secret, request) {
         return Err(mismatch(
             service,
             "The request signature we calculated does not match the signature you provided.",
         ));
     }
     let sent = request.header("x-amz-security-token").unwrap_or_default();
-    let wanted = cloud.config.security_token.as_ref().map_or("", |token| token.expose_secret());
+    let wanted = keys.token.as_deref().unwrap_or_default();
     if verify::equal(sent, wanted) {
-        return Ok(());
+        let over = keys.session.as_ref().is_some_and(|session| session.is_over(now));
+        return if over { Err(super::words::of(service, &Trouble::Expired)) } else { Ok(()) };
     }
     Err(if is_s3(service) {
         Refusal::auth(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")

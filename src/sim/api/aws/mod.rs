@@ -1,4 +1,4 @@
-//! AWS: the Tagging API, S3 with S3 Control, Backup and Machine Learning, all signed with version 4.
+//! AWS: the Tagging API, S3 with S3 Control, Backup, Machine Learning and STS, all signed with version 4.
 //!
 //! Three envelopes: JSON 1.1 (Tagging, Machine Learning), JSON over paths (Backup), XML (S3). Which service is meant is
 //! in the scope of the signature; who calls is its access key.
@@ -8,6 +8,7 @@ mod backup;
 mod ml;
 mod rules;
 mod s3;
+pub(in crate::sim) mod sts;
 mod tagging;
 mod words;
 mod xml;
@@ -18,6 +19,7 @@ use super::super::{
     config::Api,
     reply::Reply,
     request::Request,
+    session::Keys,
     verify::aws::Scoped,
 };
 use super::{Command, Dialect, Refusal, Target, Trouble};
@@ -106,7 +108,8 @@ fn identify<'w, 'r>(world: &'w World, request: &'r Request) -> Result<Found<'w, 
     let scoped = Scoped::read(request).ok_or_else(|| (guess, auth::missing(guess)))?;
     let service = Service::of(&scoped.service, &request.path).ok_or_else(|| (guess, auth::wrong_scope(guess)))?;
     let cloud = world.account(service.api(), &scoped.access_key).ok_or_else(|| (service, auth::unknown(service)))?;
-    Ok((cloud, Call { request, service, scoped }))
+    let keys = Keys::of(world, cloud, &scoped.access_key);
+    Ok((cloud, Call { request, service, scoped, keys }))
 }
 
 /// One request to AWS.
@@ -114,11 +117,12 @@ struct Call<'r> {
     request: &'r Request,
     service: Service,
     scoped: Scoped,
+    keys: Keys,
 }
 
 impl Dialect for Call<'_> {
-    fn authenticate(&self, cloud: &Cloud, now: Timestamp) -> Result<Option<String>, Refusal> {
-        auth::authenticate(cloud, self.request, self.service, &self.scoped, now).map(|()| None)
+    fn authenticate(&self, _: &Cloud, now: Timestamp) -> Result<Option<String>, Refusal> {
+        auth::authenticate(&self.keys, self.request, self.service, &self.scoped, now).map(|()| None)
     }
 
     fn command(&self, cloud: &Cloud) -> Result<Command, Refusal> {

@@ -9,6 +9,7 @@ use super::{
         request::Request,
         verify,
     },
+    super::Refusal,
     auth, refusal,
 };
 use crate::worker::clock;
@@ -23,13 +24,15 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 const TOKEN_LENGTH: usize = 2_000;
 
 pub(in crate::sim) fn claims(request: &Request) -> bool {
-    matches!(request.path.as_str(), "/v3/auth/tokens" | "/v3/auth/domains")
+    matches!(request.path.as_str(), "/v3/auth/tokens" | "/v3/auth/domains" | "/v5/caller-identity")
 }
 
 pub(in crate::sim) fn answer(world: &World, request: &Request) -> Exchange {
     let reply = match (&request.method, request.path.as_str()) {
         (&Method::POST, "/v3/auth/tokens") => issue(world, &request.body),
+        (&Method::GET, "/v3/auth/tokens") => owner(world, request),
         (&Method::GET, "/v3/auth/domains") => domains(world, request),
+        (&Method::GET, "/v5/caller-identity") => caller(world, request),
         _ => fault(405, "Method Not Allowed", "The method is not allowed for this address."),
     };
     reply.into()
@@ -139,20 +142,67 @@ fn remember(cloud: &Cloud, token: Token) -> String {
     text
 }
 
-/// Which account a key belongs to, for clients that were not told.
-fn domains(world: &World, request: &Request) -> Reply {
+/// The account that a request proves to come from, and its answer.
+fn known(
+    world: &World,
+    request: &Request,
+    answer: impl FnOnce(&Cloud, &auth::Identity) -> Result<serde_json::Value, Refusal>,
+) -> Reply {
     let id = clock::nonce();
     let found = auth::identify(world, request).and_then(|(cloud, identity)| {
         let faults = Arc::clone(&cloud.state().faults);
-        auth::authenticate(cloud, request, &identity, wall(&faults), false).map(|()| cloud)
+        auth::authenticate(cloud, request, &identity, wall(&faults), false)?;
+        if faults.revoked {
+            let message = "Incorrect IAM authentication information: the key is disabled";
+            return Err(Refusal::auth(401, "APIGW.0301", message));
+        }
+        answer(cloud, &identity)
     });
     match found {
-        Ok(cloud) => {
-            let domain = cloud.config.domain_id.as_deref().unwrap_or("unnamed");
-            let name = cloud.config.users.first().map_or(domain, |user| user.domain.as_str());
-            let account = json!({"id": domain, "name": name, "enabled": true});
-            Reply::json(200, &json!({"domains": [account], "links": {}})).with("x-request-id", id)
-        }
+        Ok(body) => Reply::json(200, &body).with("x-request-id", id),
         Err(why) => refusal(why.status, &why.code, &why.message, &id),
     }
+}
+
+fn domain(cloud: &Cloud) -> &str {
+    cloud.config.domain_id.as_deref().unwrap_or("unnamed")
+}
+
+fn user_name(cloud: &Cloud) -> &str {
+    cloud.config.users.first().map_or("unnamed", |user| user.name.as_str())
+}
+
+/// Which account a key belongs to, for clients that were not told.
+fn domains(world: &World, request: &Request) -> Reply {
+    known(world, request, |cloud, _| {
+        let domain = domain(cloud);
+        let name = cloud.config.users.first().map_or(domain, |user| user.domain.as_str());
+        Ok(json!({"domains": [{"id": domain, "name": name, "enabled": true}], "links": {}}))
+    })
+}
+
+/// Who a key belongs to. It takes no tokens.
+fn caller(world: &World, request: &Request) -> Reply {
+    known(world, request, |cloud, identity| match identity {
+        auth::Identity::Token(_) => Err(Refusal::auth(401, "STS.0401", "authentication by token is not supported")),
+        auth::Identity::Key(_) => {
+            let (domain, user) = (domain(cloud), user_name(cloud));
+            let urn = format!("iam::{domain}:user:{user}");
+            Ok(json!({"account_id": domain, "principal_urn": urn, "principal_id": format!("id-of-{user}")}))
+        }
+    })
+}
+
+/// Who a token belongs to: it is asked with the token, about the token.
+fn owner(world: &World, request: &Request) -> Reply {
+    known(world, request, |cloud, identity| match identity {
+        auth::Identity::Token(token) if request.header("x-subject-token") == Some(token) => {
+            let state = cloud.state();
+            let expires = state.tokens.get(token).map(|token| token.expires.to_string());
+            let account = json!({"id": domain(cloud), "name": cloud.config.users.first().map(|user| &user.domain)});
+            let user = json!({"name": user_name(cloud), "id": "u", "domain": account});
+            Ok(json!({"token": {"expires_at": expires, "methods": ["password"], "user": user}}))
+        }
+        _ => Err(Refusal::rejected(404, "IAM.0004", "Could not find token")),
+    })
 }
