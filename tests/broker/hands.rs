@@ -181,7 +181,7 @@ impl Drop for Fleet {
                 let fixed =
                     [names.unrouted(), names.poison(), names.dead(), names.receipts(), names.orders(), names.lease()];
                 let lanes = LANES.map(|name| names.lane_queue(&lane(name)));
-                for queue in fixed.iter().map(|name| name.to_string()).chain(lanes) {
+                for queue in fixed.iter().map(std::string::ToString::to_string).chain(lanes) {
                     channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
                 }
                 let exchanges = [

@@ -73,7 +73,11 @@ impl Proxy {
     fn set(&self, name: &str, wanted: Door) -> usize {
         let passing = self.passing.lock().unwrap();
         let named = passing.iter().filter(|one| holds(&one.hello.lock().unwrap(), name));
-        named.filter(|one| one.door.receiver_count() > 0).map(|one| one.door.send_replace(wanted)).count()
+        let open: Vec<_> = named.filter(|one| one.door.receiver_count() > 0).collect();
+        for one in &open {
+            one.door.send_replace(wanted);
+        }
+        open.len()
     }
 }
 

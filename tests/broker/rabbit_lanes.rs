@@ -28,7 +28,7 @@ fn acks<'d>(of: impl IntoIterator<Item = &'d Delivery>) -> Vec<Deed> {
     of.into_iter().map(|delivery| Deed::Ack(delivery.ticket)).collect()
 }
 
-fn is_lost<T: std::fmt::Debug>(outcome: Result<T, BrokerError>) -> bool {
+fn is_lost<T: std::fmt::Debug>(outcome: &Result<T, BrokerError>) -> bool {
     matches!(outcome, Err(BrokerError::LaneLost(..)))
 }
 
@@ -69,16 +69,16 @@ async fn a_killed_connection_loses_the_lane_and_nothing_stale_is_handed_over() {
     fleet.proxy.cut("consuming");
     until("the loss being known", || feed.check().is_err()).await;
     // 40 messages have arrived and were never handed over. They are somebody else's now.
-    assert!(is_lost(soon(feed.next(1_000)).await));
-    assert!(is_lost(soon(feed.next(1_000)).await));
-    assert!(is_lost(soon(waiting).await.unwrap()), "a lane that waits is told too");
+    assert!(is_lost(&soon(feed.next(1_000)).await));
+    assert!(is_lost(&soon(feed.next(1_000)).await));
+    assert!(is_lost(&soon(waiting).await.unwrap()), "a lane that waits is told too");
     // A settlement that comes late acks nothing.
-    assert!(is_lost(rabbit.commit(acks(&got)).await));
-    assert!(is_lost(rabbit.commit(acks(&got)).await));
+    assert!(is_lost(&rabbit.commit(acks(&got)).await));
+    assert!(is_lost(&rabbit.commit(acks(&got)).await));
     let (_feed, again) = open(&rabbit, "a", 50).await;
     assert_eq!(bodies(&again), texts(0..50));
     // Tickets of another life mean nothing in this one.
-    assert!(is_lost(rabbit.commit(acks(&got)).await));
+    assert!(is_lost(&rabbit.commit(acks(&got)).await));
     assert!(rabbit.commit(vec![Deed::Ack(Ticket(u64::MAX))]).await.is_err());
 }
 
@@ -234,8 +234,8 @@ async fn a_lease_that_is_not_proved_any_more_forbids_every_call() {
     // The lane's own connection is as good as ever; the broker just hears nothing of us on the other.
     fleet.proxy.silence("publishing");
     until("the lease running out", || !rabbit.lease().is_fresh()).await;
-    assert!(is_lost(feed.check()));
-    assert!(is_lost(soon(feed.next(1)).await));
+    assert!(is_lost(&feed.check()));
+    assert!(is_lost(&soon(feed.next(1)).await));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -247,7 +247,7 @@ async fn a_queue_that_is_deleted_loses_its_lane_and_no_other() {
     let (mut feed, _) = open(&rabbit, "a", 1).await;
     let (mut other, _) = open(&rabbit, "b", 1).await;
     fleet.delete_lane("a").await;
-    assert!(is_lost(soon(feed.next(1)).await));
+    assert!(is_lost(&soon(feed.next(1)).await));
     // Nor does a lane that cannot be opened.
     let poor = Rabbit::start(Settings { topology: Topology::Assert, ..fleet.settings("poor") });
     let mut kept = soon(poor.open_lane(&lane("c"))).await.unwrap();
