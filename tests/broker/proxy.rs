@@ -65,9 +65,18 @@ impl Proxy {
         self.set(name, Door::Silent);
     }
 
-    /// What is said on connections to come passes again.
+    /// Everything passes again, what was held back first.
     pub fn listen(&self) {
         *self.mute.lock().unwrap() = None;
+        for one in self.passing.lock().unwrap().iter() {
+            one.door.send_if_modified(|door| {
+                let was_silent = *door == Door::Silent;
+                if was_silent {
+                    *door = Door::Open;
+                }
+                was_silent
+            });
+        }
     }
 
     fn set(&self, name: &str, wanted: Door) -> usize {
