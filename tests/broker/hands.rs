@@ -180,6 +180,8 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
+        // A worker that is still there must not declare again what is deleted here.
+        self.proxy.close();
         let names = self.names.clone();
         // On a thread of its own: this one may be in the middle of a panic.
         let cleaning = std::thread::spawn(move || {

@@ -123,7 +123,9 @@ async fn messages_that_grow_old_are_renewed_and_keep_their_tickets_and_their_ord
     rabbit.commit(acks(got.iter().take(10).chain(&got[40..50]))).await.unwrap();
     // Nobody asks for messages: a paused lane does not. New ones come in between all the time.
     let (mut renewals, mut oldest, mut published) = (0, Duration::ZERO, 100);
+    let end = Instant::now() + Duration::from_secs(20);
     while renewals < 3 {
+        assert!(Instant::now() < end, "{renewals} renewals, the oldest message is {oldest:?} old");
         let now = held(&rabbit).oldest.unwrap();
         renewals += usize::from(now < oldest);
         oldest = now;
