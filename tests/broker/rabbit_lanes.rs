@@ -123,7 +123,9 @@ async fn messages_that_grow_old_are_renewed_and_keep_their_tickets_and_their_ord
     rabbit.commit(acks(got.iter().take(10).chain(&got[40..50]))).await.unwrap();
     // Nobody asks for messages: a paused lane does not. New ones come in between all the time.
     let (mut renewals, mut oldest, mut published) = (0, Duration::ZERO, 100);
+    let end = Instant::now() + Duration::from_secs(20);
     while renewals < 3 {
+        assert!(Instant::now() < end, "{renewals} renewals, the oldest message is {oldest:?} old");
         let now = held(&rabbit).oldest.unwrap();
         renewals += usize::from(now < oldest);
         oldest = now;
@@ -280,4 +282,40 @@ async fn a_message_of_many_items_fits_alone_and_the_prefetch_follows_the_rate() 
         [vec![5], vec![huge.len()], vec![5]]
     );
     assert_eq!(held(&rabbit).prefetch, 30);
+}
+
+/// On the lane `a`, of these two the second is the better owner.
+const WORSE_AND_BETTER: [&str; 2] = ["w0", "w2"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ 4, which lets a better owner in, and takes six seconds"]
+async fn a_lane_makes_room_for_a_better_owner() {
+    let fleet = Fleet::start(10).await;
+    let [worse, better] = WORSE_AND_BETTER.map(|name| fleet.worker_with(name, 20, NEVER));
+    fleet.publish("a", numbered(0..50)).await;
+    let (feed, got) = open(&worse, "a", 20).await;
+    let mut waiting = soon(better.open_lane(&lane("a"))).await.unwrap();
+    worse.commit(acks(&got[..10])).await.unwrap();
+    // It gets nothing new any more; nothing but that says why.
+    until("the lane wanting to be given away", || feed.wants_reopening().is_some()).await;
+    assert_eq!(held(&worse).messages, 10);
+    feed.close().await;
+    assert_eq!(bodies(&take(&mut waiting, 20).await), texts(10..30));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ 4, which lets a better owner in"]
+async fn a_lane_that_was_somebody_elses_for_a_while_begins_anew() {
+    let fleet = Fleet::start(10).await;
+    let [worse, better] = WORSE_AND_BETTER.map(|name| fleet.worker_with(name, 20, NEVER));
+    fleet.publish("a", numbered(0..1)).await;
+    let (mut feed, got) = open(&worse, "a", 1).await;
+    worse.commit(acks(&got)).await.unwrap();
+    let mut best = soon(better.open_lane(&lane("a"))).await.unwrap();
+    fleet.publish("a", numbered(1..5)).await;
+    assert_eq!(bodies(&take(&mut best, 4).await), texts(1..5));
+    assert!(fleet.proxy.cut("tagmill w2 consuming") > 0);
+    assert!(is_lost(soon(feed.next(10)).await));
+    let (_feed, got) = open(&worse, "a", 4).await;
+    assert_eq!(bodies(&got), texts(1..5));
 }

@@ -149,7 +149,9 @@ impl Task {
                     self.tell.send_replace(LinkState::Lost(why));
                 }
             }
-            if self.requests.is_closed() && self.requests.is_empty() && self.unsent.is_empty() {
+            // What nobody waits for any more will be done again by whoever has its message now.
+            let is_wanted = self.unsent.iter().any(|outgoing| !outgoing.done.is_closed());
+            if self.requests.is_closed() && self.requests.is_empty() && !is_wanted {
                 return;
             }
             // A connection that held for a while starts the waits anew.
