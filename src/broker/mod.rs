@@ -3,9 +3,12 @@
 pub mod embedded;
 pub mod rabbitmq;
 
+mod again;
+mod dead;
 mod orders;
 
 pub use crate::job::{Mark, Ticket};
+pub use dead::{DeadCount, DeadEntry, DeadFilter, Pick, StoredDead};
 pub use orders::{CancelOrder, Orders};
 
 use crate::job::{DeadLetter, LaneName, Receipt};

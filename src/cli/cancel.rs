@@ -1,5 +1,7 @@
 //! `tagmill cancel`: what has not been sent yet is not sent any more; it ends as dead letters.
 
+mod fleet;
+
 use super::{exit, report};
 use crate::{
     broker::embedded::{CancelFilter, Embedded},
@@ -20,10 +22,16 @@ pub struct Args {
     /// Only this job
     #[arg(long, value_name = "ID", value_parser = JobId::new)]
     job: Option<JobId>,
+    /// Only this batch (on a broker)
+    #[arg(long, value_name = "ID")]
+    batch: Option<String>,
+    /// All that waits in any lane (on a broker)
+    #[arg(long, conflicts_with_all = ["lane", "job", "batch"])]
+    all_lanes: bool,
     /// The config file
     #[arg(short, long, env = "TAGMILL_CONFIG", default_value = config::DEFAULT_PATH)]
     config: PathBuf,
-    /// Directory of the embedded queue (the config's `state` where left out)
+    /// Directory of an embedded queue; where left out, the config's `broker`, or its `state` if it has none
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Do not ask
@@ -31,15 +39,19 @@ pub struct Args {
     yes: bool,
 }
 
-/// Cancels on a state that nobody works on: stop `apply` first (Ctrl-C), the state says so otherwise.
+/// Cancels in a fleet, or on a state that nobody works on: stop `apply` first (Ctrl-C), the state says so otherwise.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let state = match args.state {
-        Some(state) => state,
+    let state = match &args.state {
+        Some(state) => state.clone(),
         None => match config::load(&args.config) {
+            Ok(config) if config.broker.is_some() => return fleet::run(&args, &config).await,
             Ok(config) => config.state,
             Err(error) => return Ok(exit::because(exit::CONFIG, error)),
         },
     };
+    if args.batch.is_some() || args.all_lanes {
+        return Ok(exit::because(2, "--batch and --all-lanes need a broker: without any filter, everything is meant"));
+    }
     if !Embedded::is_in(&state) {
         let why = format!("there is no queue in {}: name its directory with --state", state.display());
         return Ok(exit::because(exit::UNAVAILABLE, why));
@@ -48,7 +60,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(queue) => queue,
         Err(error) => return Ok(exit::because(exit::UNAVAILABLE, error)),
     };
-    if !args.yes && !confirmed()? {
+    if !args.yes && !confirmed("Cancel everything pending that matches?")? {
         return Ok(exit::because(2, "nothing was cancelled; give --yes to cancel without being asked"));
     }
     let filter = CancelFilter { lane: args.lane, job: args.job, run: None };
@@ -64,11 +76,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn confirmed() -> anyhow::Result<bool> {
+fn confirmed(question: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }
-    eprint!("Cancel everything pending that matches? [y/N] ");
+    eprint!("{question} [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -1,21 +1,27 @@
 //! `tagmill dlq`: look at dead letters, replay them, throw them away, take them elsewhere.
 
 mod render;
+mod select;
+mod store;
 
+use super::{desk::Desk, exit};
 use crate::{
     broker::{
-        BrokerError,
-        embedded::{DeadCount, DeadFilter, Embedded, Pick, RunId},
+        BrokerError, DeadFilter, Pick,
+        embedded::{Embedded, RunId},
+        rabbitmq::dead::Replay,
     },
-    job::{JobId, LaneName},
+    config,
     worker::clock,
 };
 use clap::{Args, Subcommand, ValueEnum};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use select::{Act, Select};
 use std::{
     io::{BufRead, IsTerminal, Write},
     path::PathBuf,
 };
+use store::{Fleet, Store};
 
 /// Done as asked.
 pub const OK: u8 = 0;
@@ -28,18 +34,16 @@ pub const UNAVAILABLE: u8 = 69;
 
 /// Rows of a table where `--limit` says nothing.
 const TABLE_ROWS: u64 = 100;
-/// Dead letters read at a time.
-const PAGE: usize = 500;
 
 /// Look at dead letters, replay them, discard them, export them.
 #[derive(Args, Clone, Debug)]
 pub struct Dlq {
     #[command(subcommand)]
     command: Command,
-    /// Directory of the embedded queue (the config's `state` where left out)
+    /// Directory of an embedded queue; where left out, the config's `broker`, or its `state` if it has none
     #[arg(long, global = true, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// The config file: its `state` where --state is left out, and its lanes for `replay`
+    /// The config file: its `broker` or `state` where --state is left out, and its lanes for `replay`
     #[arg(short, long, global = true, env = "TAGMILL_CONFIG", default_value = crate::config::DEFAULT_PATH)]
     config: PathBuf,
     /// How to print
@@ -53,10 +57,18 @@ impl Dlq {
         &self.config
     }
 
-    /// Where the queue is. Looking at dead letters needs no good config.
-    fn state(&self) -> PathBuf {
-        let configured = || crate::config::load(&self.config).map(|config| config.state);
-        self.state.clone().unwrap_or_else(|| configured().unwrap_or_else(|_| "./tagmill-state".into()))
+    /// Where the dead letters are. Looking at those of an embedded queue needs no good config.
+    fn place(&self) -> Place {
+        if let Some(state) = &self.state {
+            return Place::State(state.clone());
+        }
+        let usual = PathBuf::from("./tagmill-state");
+        match config::load(&self.config) {
+            Ok(config::Config { broker: Some(broker), .. }) => Place::Broker(broker),
+            Ok(config) => Place::State(config.state),
+            Err(error) if self.config.exists() && !Embedded::is_in(&usual) => Place::Unknown(error.to_string()),
+            Err(_) => Place::State(usual),
+        }
     }
 
     /// How the ledger of a replay is printed.
@@ -72,6 +84,14 @@ impl Dlq {
     pub fn needs_lanes(&self) -> bool {
         matches!(&self.command, Command::Replay(act) if !act.dry_run)
     }
+}
+
+/// Where dead letters are.
+enum Place {
+    State(PathBuf),
+    Broker(config::Broker),
+    /// The config does not tell, and why.
+    Unknown(String),
 }
 
 /// How to print.
@@ -100,67 +120,6 @@ enum Command {
     Discard(Act),
     /// Write dead letters to stdout, one JSON document a line
     Export(Select),
-}
-
-#[derive(Args, Clone, Debug, Default)]
-struct Select {
-    /// Only of this lane
-    #[arg(long, value_parser = LaneName::new)]
-    lane: Option<LaneName>,
-    /// Only with a failure of this code
-    #[arg(long)]
-    code: Option<String>,
-    /// Only of this job
-    #[arg(long, value_name = "ID", value_parser = JobId::new)]
-    job: Option<JobId>,
-    /// Only recorded longer ago than this, such as 2h or 7d
-    #[arg(long, value_name = "AGE", value_parser = age)]
-    older_than: Option<SignedDuration>,
-    /// Only recorded within this time, such as 30m
-    #[arg(long, value_name = "AGE", value_parser = age)]
-    newer_than: Option<SignedDuration>,
-    /// At most so many
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-}
-
-#[derive(Args, Clone, Debug)]
-struct Act {
-    /// Ids of dead letters; without any, all that pass the filters
-    #[arg(value_name = "ID", conflicts_with_all = ["lane", "code", "job", "older_than", "newer_than", "limit"])]
-    ids: Vec<String>,
-    #[command(flatten)]
-    select: Select,
-    /// Print how many it would be, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
-}
-
-impl Select {
-    fn filter(&self, now: Timestamp) -> DeadFilter {
-        DeadFilter {
-            lane: self.lane.clone(),
-            code: self.code.clone(),
-            job: self.job.clone(),
-            // An age beyond the calendar passes everything, as `--newer-than`, or nothing.
-            before: self.older_than.map(|age| now.checked_sub(age).unwrap_or(Timestamp::MIN)),
-            since: self.newer_than.map(|age| now.checked_sub(age).unwrap_or(Timestamp::MIN)),
-            limit: self.limit,
-        }
-    }
-}
-
-/// An age: a number with `s`, `m`, `h`, `d` or `w`, or several of them up to hours (`1h 30m`).
-fn age(text: &str) -> Result<SignedDuration, String> {
-    let whole = |unit: char, hours: i64| {
-        let count: i64 = text.strip_suffix(unit)?.trim().parse().ok()?;
-        SignedDuration::try_from_hours(count.checked_mul(hours)?)
-    };
-    let age = whole('d', 24).or_else(|| whole('w', 24 * 7)).or_else(|| text.parse().ok());
-    age.filter(|age| !age.is_negative()).ok_or_else(|| "give an age such as 90s, 30m, 2h, 7d or 4w".to_owned())
 }
 
 /// What is left to do for the caller.
@@ -201,17 +160,31 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Runs the command on these streams. An error is an error of the streams; everything else is told on `err`.
 pub async fn run_on(args: Dlq, mut console: Console<'_>) -> anyhow::Result<Outcome> {
-    let state = args.state();
-    if !Embedded::is_in(&state) {
-        let at = state.display();
-        writeln!(console.err, "there is no queue in {at}: name its directory with --state")?;
-        return Ok(Outcome::Done(UNAVAILABLE));
-    }
-    let done = match Embedded::open(&state) {
-        Ok(queue) => carry_out(args, queue, &mut console).await,
-        Err(error) => Err(error.into()),
+    let now = clock::wall();
+    let opened = match args.place() {
+        Place::State(state) if !Embedded::is_in(&state) => {
+            Err((UNAVAILABLE, format!("there is no queue in {}: name its directory with --state", state.display())))
+        }
+        Place::State(state) => {
+            Embedded::open(&state).map(Store::Embedded).map_err(|error| (UNAVAILABLE, error.to_string()))
+        }
+        Place::Broker(broker) => match Desk::open(&broker, "dlq").await {
+            Ok(desk) => match Fleet::open(desk, now).await {
+                Ok(fleet) => Ok(Store::Fleet(Box::new(fleet))),
+                Err(error) => Err((UNAVAILABLE, error.to_string())),
+            },
+            Err(error) => Err((error.code(), error.to_string())),
+        },
+        Place::Unknown(why) => Err((exit::CONFIG, why)),
     };
-    match done {
+    let store = match opened {
+        Ok(store) => store,
+        Err((code, why)) => {
+            writeln!(console.err, "{why}")?;
+            return Ok(Outcome::Done(code));
+        }
+    };
+    match carry_out(args, store, now, &mut console).await {
         Err(error) if error.is::<BrokerError>() => {
             writeln!(console.err, "{error}")?;
             Ok(Outcome::Done(UNAVAILABLE))
@@ -220,87 +193,77 @@ pub async fn run_on(args: Dlq, mut console: Console<'_>) -> anyhow::Result<Outco
     }
 }
 
-async fn carry_out(args: Dlq, queue: Embedded, console: &mut Console<'_>) -> anyhow::Result<Outcome> {
-    let now = clock::wall();
-    match args.command {
-        Command::List(select) => list(&queue, &select.filter(now), args.output, now, console).await,
-        Command::Show { id } => show(&queue, &id, args.output, console).await,
-        Command::Export(select) => export(&queue, &select.filter(now), console).await,
+async fn carry_out(args: Dlq, store: Store, now: Timestamp, console: &mut Console<'_>) -> anyhow::Result<Outcome> {
+    let output = args.output;
+    let code = match args.command {
+        Command::List(select) => list(&store, &select.filter(now), output, now, console).await?,
+        Command::Show { id } => show(&store, &id, output, console).await?,
+        Command::Export(select) => {
+            let mut print = |dead: &_| Ok(render::line(&render::document(dead), console.out)?);
+            store.letters(&select.filter(now), &mut print).await?;
+            OK
+        }
         Command::Replay(act) => {
             let question = "Replay {}? They arrive as new work and overwrite newer values.";
-            match settle(&queue, &act, question, args.output, now, console).await? {
-                Settled::Go(pick) => replay(queue, pick, args.output, console).await,
-                Settled::Stop(code) => Ok(Outcome::Done(code)),
+            match (settle(&store, &act, question, output, now, console).await?, store) {
+                (Settled::Go(pick), Store::Embedded(queue)) => return replay(queue, pick, output, console).await,
+                (Settled::Go(pick), Store::Fleet(fleet)) => {
+                    let code = replayed(&fleet.replay(&pick).await?, output, console)?;
+                    fleet.close().await;
+                    return Ok(Outcome::Done(code));
+                }
+                (Settled::Stop(code), _) => return Ok(Outcome::Done(code)),
             }
         }
-        Command::Discard(act) => match settle(&queue, &act, "Discard {} for good?", args.output, now, console).await? {
+        Command::Discard(act) => match settle(&store, &act, "Discard {} for good?", output, now, console).await? {
             Settled::Go(pick) => {
-                let done = queue.discard(pick).await?;
-                render::done("discarded", &done, args.output, console)?;
-                Ok(Outcome::Done(OK))
+                let done = store.discard(pick).await?;
+                render::done("discarded", &done, output, console)?;
+                OK
             }
-            Settled::Stop(code) => Ok(Outcome::Done(code)),
+            Settled::Stop(code) => code,
         },
+    };
+    if let Store::Fleet(fleet) = &store {
+        if fleet.unseen() > 0 {
+            let unseen = fleet.unseen();
+            writeln!(console.err, "{unseen} more messages have no queue; a worker makes dead letters of them")?;
+        }
+        fleet.close().await;
     }
+    Ok(Outcome::Done(code))
 }
 
 async fn list(
-    queue: &Embedded,
+    store: &Store,
     filter: &DeadFilter,
     output: Output,
     now: Timestamp,
     console: &mut Console<'_>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<u8> {
     let limit = filter.limit.unwrap_or(if output == Output::Table { TABLE_ROWS } else { u64::MAX });
     let mut table = render::Listing::new(output, now);
-    let (mut after, mut left) = (None, limit);
-    while left > 0 {
-        let most = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
-        let page = queue.dead_letters(filter.clone(), after, most).await?;
-        left -= page.found.len() as u64;
-        table.rows(&page.found, console.out)?;
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
+    let shown = store.entries(filter, limit, &mut |page| Ok(table.rows(page, console.out)?)).await?;
     table.end(console.out)?;
     if output == Output::Table {
-        let all = queue.count_dead(DeadFilter { limit: None, ..filter.clone() }).await?;
-        let shown = limit - left;
+        let all = Pick::Matching(DeadFilter { limit: None, ..filter.clone() });
+        let all = store.count(&all).await?.unwrap_or_default();
         if shown < all.letters {
             writeln!(console.err, "{shown} of {}: --limit shows more", render::count(all))?;
         } else {
             writeln!(console.err, "{}", render::count(all))?;
         }
     }
-    Ok(Outcome::Done(OK))
+    Ok(OK)
 }
 
-async fn show(queue: &Embedded, id: &str, output: Output, console: &mut Console<'_>) -> anyhow::Result<Outcome> {
-    let Some(dead) = queue.dead_letter(id).await? else {
+async fn show(store: &Store, id: &str, output: Output, console: &mut Console<'_>) -> anyhow::Result<u8> {
+    let Some(dead) = store.letter(id).await? else {
         writeln!(console.err, "there is no dead letter {}", render::clean(id))?;
-        return Ok(Outcome::Done(USAGE));
+        return Ok(USAGE);
     };
     render::show(&dead, output, console.out)?;
-    Ok(Outcome::Done(OK))
-}
-
-async fn export(queue: &Embedded, filter: &DeadFilter, console: &mut Console<'_>) -> anyhow::Result<Outcome> {
-    let (mut after, mut left) = (None, filter.limit.unwrap_or(u64::MAX));
-    while left > 0 {
-        let most = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
-        let page = queue.dead_letters_in_full(filter.clone(), after, most).await?;
-        left -= page.found.len() as u64;
-        for dead in &page.found {
-            render::line(&render::document(dead), console.out)?;
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    Ok(Outcome::Done(OK))
+    Ok(OK)
 }
 
 /// Whether the command may go on with what was picked, or ends here.
@@ -311,29 +274,21 @@ enum Settled {
 
 /// Counts what was picked and asks.
 async fn settle(
-    queue: &Embedded,
+    store: &Store,
     act: &Act,
     question: &str,
     output: Output,
     now: Timestamp,
     console: &mut Console<'_>,
 ) -> anyhow::Result<Settled> {
-    let filter = act.select.filter(now);
-    let (pick, count) = if act.ids.is_empty() {
-        let count = queue.count_dead(filter.clone()).await?;
-        (Pick::Matching(filter), count)
-    } else {
-        let mut count = DeadCount::default();
-        for id in &act.ids {
-            let Some(dead) = queue.dead_letter(id).await? else {
-                writeln!(console.err, "there is no dead letter {}", render::clean(id))?;
-                return Ok(Settled::Stop(USAGE));
-            };
-            count.letters += 1;
-            count.items += dead.entry.items;
-            count.raw += u64::from(dead.entry.raw);
+    let by_filter = act.ids.is_empty();
+    let pick = if by_filter { Pick::Matching(act.select.filter(now)) } else { Pick::Ids(act.ids.clone()) };
+    let count = match store.count(&pick).await? {
+        Ok(count) => count,
+        Err(id) => {
+            writeln!(console.err, "there is no dead letter {}", render::clean(&id))?;
+            return Ok(Settled::Stop(USAGE));
         }
-        (Pick::Ids(act.ids.clone()), count)
     };
     if act.dry_run {
         render::dry_run(count, output, console.out)?;
@@ -377,4 +332,14 @@ async fn replay(queue: Embedded, pick: Pick, output: Output, console: &mut Conso
         return Ok(Outcome::Done(if done.raw > 0 { DEAD } else { OK }));
     }
     Ok(Outcome::Replayed(queue, run))
+}
+
+/// Tells what a replay on the broker came to. Workers do the rest.
+fn replayed(replay: &Replay, output: Output, console: &mut Console<'_>) -> anyhow::Result<u8> {
+    render::sent(replay, output, console)?;
+    if let Some(error) = &replay.broke_off {
+        writeln!(console.err, "{error}\nit broke off; nothing is lost: run it again for what is still dead")?;
+        return Ok(UNAVAILABLE);
+    }
+    Ok(if replay.left() > 0 { DEAD } else { OK })
 }

@@ -5,12 +5,15 @@ pub mod cancel;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod desk;
 pub mod dlq;
 pub mod exit;
 pub mod fleet;
+pub mod pause;
 pub mod plan;
 pub mod schema;
 pub mod sim;
+pub mod status;
 pub mod submit;
 pub mod validate;
 pub mod watch;
@@ -54,6 +57,12 @@ enum Command {
     Watch(watch::Args),
     /// Look at dead letters, replay them, discard them, export them
     Dlq(dlq::Dlq),
+    /// Show the lanes of a fleet, their workers, and what waits where
+    Status(status::Args),
+    /// Let lanes make no more calls, whoever has them now and later
+    Pause(pause::Args),
+    /// Let lanes go on
+    Resume(pause::Args),
     /// End what has not been sent yet: it becomes dead letters with the code `cancelled`
     Cancel(cancel::Args),
     /// Check the config file
@@ -84,6 +93,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Dlq(args) => run::dlq(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Pause(args) => pause::run(args, pause::Wish::Pause).await,
+        Command::Resume(args) => pause::run(args, pause::Wish::Resume).await,
         Command::Cancel(args) => cancel::run(args).await,
         Command::Validate(args) => validate::run(args),
         Command::Config(args) => config::run(args),

@@ -29,9 +29,10 @@ use anyhow::Context as _;
 use group::Identity;
 use jiff::Timestamp;
 use plan::Plan;
-use send::{Early, Sending};
+use send::{Early, Sending, say};
 use std::{
     path::{Path, PathBuf},
+    pin::pin,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -174,7 +175,7 @@ impl Submit<'_> {
     async fn deliver(&self) -> Result<(Link, u64), Stop> {
         let (id, all) = (&self.batch.id, self.plan.all);
         let link = Link::open(&self.place.address, &format!("tagmill submit {id}")).await?;
-        self.place.topology.prepare(&link, &self.place.names).await?;
+        self.place.topology.prepare(&link).await?;
         self.declare_lanes(&link).await?;
         let Some(lock) = self.batch.lock_submit(&link, GOING).await? else {
             let why = format!("batch {id} is being submitted by another process; it has to end first");
@@ -205,8 +206,8 @@ impl Submit<'_> {
         );
         self.batch.declare(&link).await?;
         let publisher = {
-            let Place { address, topology, names } = self.place.clone();
-            Publisher::start(address, format!("tagmill submit {id} publishing"), topology, names)
+            let Place { address, topology, .. } = self.place.clone();
+            Publisher::start(address, format!("tagmill submit {id} publishing"), topology)
         };
         let begun = match before.begun() {
             Some(begun) => begun.clone(),
@@ -344,9 +345,20 @@ impl Submit<'_> {
     }
 
     async fn note(&self, publisher: &Publisher, note: &Note, resume: &str) -> Result<(), Stop> {
-        tokio::select! {
-            noted = publisher.publish(vec![self.batch.note(note)]) => Ok(noted?),
-            () = self.interrupts.asked() => Err(Stop { code: exit::INTERRUPTED, why: resume.to_owned() }),
+        let mut publishing = pin!(publisher.publish(vec![self.batch.note(note)]));
+        let mut state = publisher.state();
+        let mut now = state.borrow_and_update().clone();
+        loop {
+            tokio::select! {
+                noted = &mut publishing => return Ok(noted?),
+                () = self.interrupts.asked() => {
+                    return Err(Stop { code: exit::INTERRUPTED, why: resume.to_owned() });
+                }
+                Ok(()) = state.changed() => {
+                    let before = std::mem::replace(&mut now, state.borrow_and_update().clone());
+                    say(&before, &now);
+                }
+            }
         }
     }
 

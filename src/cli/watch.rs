@@ -95,7 +95,7 @@ async fn what(place: &Place, args: &Args) -> Result<What, Stop> {
         "there is no batch {name}: nothing was submitted under that name in the last seven days, or it was watched to its end"
     );
     let Ok(job) = JobId::new(name) else { return Err(Stop { code: exit::BAD_INPUT, why: unknown }) };
-    topology.prepare(&link, names).await?;
+    topology.prepare(&link).await?;
     // Bound first: a receipt that comes while the older ones are looked at is in one of the two.
     let queue = bind_job(&link, &job, &format!("watch.{}", clock::nonce())).await?;
     let mut found = None;

@@ -151,7 +151,7 @@ impl Signals {
 /// Waits for a signal, then ends in good order, or at once. Returns the exit code.
 async fn until_stopped(mut service: Service, mut member: Member, mut signals: Signals, drain: Duration) -> u8 {
     let notify = Notify::from_environment();
-    let mut readiness = service.readiness();
+    let (mut readiness, lanes) = (service.readiness(), service.views());
     let mut is_told = false;
     let mut look = every(Duration::from_secs(1));
     let mut alive = every(notify.alive_every().unwrap_or(Duration::from_hours(1)));
@@ -161,7 +161,7 @@ async fn until_stopped(mut service: Service, mut member: Member, mut signals: Si
             Ok(()) = readiness.changed() => notify.status(&readiness.borrow_and_update().to_string()),
             _ = look.tick(), if !is_told => {}
             _ = alive.tick() => notify.alive(),
-            () = member.answer(&service) => {}
+            () = member.answer(&lanes) => {}
         }
         // One lane that the broker refuses must not keep systemd from seeing the others at work.
         if !is_told && service.is_up() {
@@ -194,6 +194,7 @@ async fn until_stopped(mut service: Service, mut member: Member, mut signals: Si
                 return 0;
             }
             _ = alive.tick() => notify.alive(),
+            () = member.answer(&lanes) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Calls that failed and go again as they were, each at its time; the oldest that is due goes first.
+//! Calls that failed and go again as they were, each at its time: the untried first, then the oldest.
 
 use super::event::Now;
 use crate::{
@@ -61,7 +61,9 @@ impl Unit {
 pub struct Queue {
     units: BTreeMap<UnitId, (Unit, Now)>,
     waiting: BTreeSet<(Now, UnitId)>,
-    due: BTreeSet<(u64, UnitId)>,
+    /// In the order they go: those the API has not failed before those it has, then the oldest. Where little is allowed,
+    /// a few bad resources would otherwise use it all up, and nothing good could prove them guilty.
+    due: BTreeSet<(bool, u64, UnitId)>,
     next: UnitId,
     rows: usize,
 }
@@ -89,19 +91,19 @@ impl Queue {
             }
             self.waiting.pop_first();
             if let Some((unit, _)) = self.units.get(&id) {
-                self.due.insert((unit.age, id));
+                self.due.insert((unit.tries > 0, unit.age, id));
             }
         }
     }
 
-    /// The age of the oldest unit that is due.
+    /// The age of the unit that goes next.
     pub fn oldest_due(&self) -> Option<u64> {
-        self.due.first().map(|(age, _)| *age)
+        self.due.first().map(|(_, age, _)| *age)
     }
 
-    /// Takes the oldest unit that is due.
+    /// Takes the unit that goes next.
     pub fn pop_due(&mut self) -> Option<Unit> {
-        let (_, id) = self.due.first().copied()?;
+        let (.., id) = self.due.first().copied()?;
         self.take(id)
     }
 
@@ -120,7 +122,7 @@ impl Queue {
     pub fn take_with_time(&mut self, id: UnitId) -> Option<(Unit, Now)> {
         let (unit, at) = self.units.remove(&id)?;
         self.waiting.remove(&(at, id));
-        self.due.remove(&(unit.age, id));
+        self.due.remove(&(unit.tries > 0, unit.age, id));
         self.rows -= unit.rows.len();
         Some((unit, at))
     }

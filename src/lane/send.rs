@@ -36,8 +36,14 @@ impl Lane {
             return;
         }
         let Some(next) = self.choose(now) else {
-            // Company is on its way: nothing changes before the next input.
-            self.stalled = true;
+            let allowed_at = self.budget.allowed_at();
+            if self.queue.has_due() && allowed_at > now {
+                // What was left to choose from has just become a failed call, and those are spaced out at the moment.
+                self.permit_at = Some(allowed_at);
+            } else {
+                // Company is on its way: nothing changes before the next input.
+                self.stalled = true;
+            }
             return;
         };
         if let Err(at) = self.pace.take(now) {

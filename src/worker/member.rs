@@ -1,11 +1,11 @@
 //! A worker as a member of a fleet on RabbitMQ: it heeds orders, answers questions, and clears away what has no lane.
 
-use super::{Service, clock};
+use super::{LaneView, clock};
 use crate::{
     broker::{
         BrokerError, Orders,
         rabbitmq::{
-            Link, LinkState, Publisher, Rabbit, Settings, Topology,
+            Link, LinkState, Publisher, Rabbit, Settings,
             control::{self, Question, WorkerReport},
             orders, unrouted,
         },
@@ -34,11 +34,11 @@ pub struct Member {
 impl Member {
     /// Joins a fleet. It needs no broker to be there: it keeps trying. `lanes` are those that it serves.
     pub fn join(settings: Settings, lanes: Vec<LaneName>) -> Self {
-        let (worker, topology) = (settings.worker.clone(), settings.topology);
+        let worker = settings.worker.clone();
         let rabbit = Rabbit::start(Settings { heeds_orders: true, ..settings });
         let (ask, questions) = mpsc::channel(QUESTIONS);
         heed(&rabbit, worker.clone(), ask, lanes);
-        clear(&rabbit, topology);
+        clear(&rabbit);
         Self { rabbit, questions, worker, host: host(), started_at: clock::wall() }
     }
 
@@ -52,8 +52,8 @@ impl Member {
         self.rabbit.publisher().state()
     }
 
-    /// Answers the next question.
-    pub async fn answer(&mut self, service: &Service) {
+    /// Answers the next question with what the lanes do: see [`Service::views`](super::Service::views).
+    pub async fn answer(&mut self, lanes: &[watch::Receiver<LaneView>]) {
         let Some(question) = self.questions.recv().await else { return std::future::pending().await };
         let report = WorkerReport {
             worker: self.worker.clone(),
@@ -62,7 +62,7 @@ impl Member {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at,
             orders: self.rabbit.orders_sender().borrow().revision,
-            lanes: service.report(clock::wall()),
+            lanes: lanes.iter().filter_map(|view| view.borrow().report(clock::wall())).collect(),
         };
         let (publisher, answer) = (self.rabbit.publisher().clone(), question.answer(&report));
         // The asker does not wait for long, and nothing here waits for him.
@@ -129,12 +129,12 @@ async fn register(link: &Link, publisher: &Publisher, lanes: &[LaneName]) {
 }
 
 /// Makes dead letters of jobs whose lane nobody knows.
-fn clear(rabbit: &Rabbit, topology: Topology) {
+fn clear(rabbit: &Rabbit) {
     let publisher = rabbit.publisher().clone();
     rabbit.on_connect(Arc::new(move |link| {
         let publisher = publisher.clone();
         Box::pin(async move {
-            while let Err(error) = unrouted::serve(&link, &publisher, topology).await {
+            while let Err(error) = unrouted::serve(&link, &publisher).await {
                 if !link.is_up() {
                     return;
                 }

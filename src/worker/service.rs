@@ -6,14 +6,10 @@ use super::{
     supervisor::{Supervisor, Waits},
 };
 use crate::{
-    broker::{
-        Broker,
-        rabbitmq::{LinkState, control::LaneReport},
-    },
+    broker::{Broker, rabbitmq::LinkState},
     config::LaneConfig,
     job::LaneName,
 };
-use jiff::Timestamp;
 use std::sync::Arc;
 use tokio::{
     sync::{Notify, watch},
@@ -57,11 +53,6 @@ impl Service {
     /// What the lanes do, to be looked at now and then. They outlive this.
     pub fn views(&self) -> Vec<watch::Receiver<LaneView>> {
         self.views.clone()
-    }
-
-    /// What it says of its lanes to whoever asks; see [`LaneView::report`].
-    pub fn report(&self, now: Timestamp) -> Vec<LaneReport> {
-        self.views.iter().filter_map(|view| view.borrow().report(now)).collect()
     }
 
     /// Whether it can do its work, and every change of it.

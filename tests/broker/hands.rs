@@ -50,10 +50,11 @@ impl Fleet {
         let vhost = uri.vhost.replace('/', "%2f");
         let (port, name, password) = (proxy.port, &user.username, &user.password);
         let through = format!("amqp://{name}:{password}@127.0.0.1:{port}/{vhost}?heartbeat={heartbeat}");
-        let link = Link::open(&address(&url()), "tagmill test").await.unwrap_or_else(|error| {
-            panic!("these tests need RabbitMQ at TAGMILL_TEST_AMQP (or guest on 127.0.0.1:5672): {error}")
-        });
-        Topology::Declare.prepare(&link, &names).await.unwrap();
+        let link =
+            Link::open(&address(&url()).with_names(names.clone()), "tagmill test").await.unwrap_or_else(|error| {
+                panic!("these tests need RabbitMQ at TAGMILL_TEST_AMQP (or guest on 127.0.0.1:5672): {error}")
+            });
+        Topology::Declare.prepare(&link).await.unwrap();
         let channel = link.channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
         for name in LANES {
@@ -175,7 +176,7 @@ impl Drop for Fleet {
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let link = Link::open(&address(&url()), "tagmill test").await.unwrap();
+                let link = Link::open(&address(&url()).with_names(names.clone()), "tagmill test").await.unwrap();
                 let channel = link.channel().await.unwrap();
                 let fixed =
                     [names.unrouted(), names.poison(), names.dead(), names.receipts(), names.orders(), names.lease()];

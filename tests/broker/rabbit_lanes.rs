@@ -4,14 +4,12 @@ use crate::{
     hands::Fleet,
     make::{bodies, bytes, job, lane, open, soon, take},
 };
-use std::{
-    ops::Range,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, time::Duration};
 use tagmill::broker::{
     Broker, BrokerError, Deed, Delivery, Feed, Ticket,
     rabbitmq::{LaneHeld, Rabbit, Settings, Topology, Window},
 };
+use tokio::time::Instant;
 
 /// Long enough for a broker to hand over what it should not.
 const SHORT: Duration = Duration::from_millis(150);

@@ -19,3 +19,4 @@ mod offline;
 mod output;
 mod stop;
 mod support;
+mod worker;

@@ -1,12 +1,12 @@
 //! What reaches a worker: orders as they change, and questions.
 
-use crate::support::{Worker, lane, link, on_a_clean_broker, publisher, put, raw_channel, until};
+use crate::support::{Worker, lane, link, names, on_a_clean_broker, publisher, put, raw_channel, until};
 use lapin::BasicProperties;
 use std::time::Duration;
 use tagmill::{
     broker::rabbitmq::{
         control::{Asker, LaneReport, LaneState},
-        names, orders,
+        orders,
     },
     worker::clock,
 };

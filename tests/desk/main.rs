@@ -7,7 +7,10 @@
     reason = "a test that panics has failed"
 )]
 
+mod cli;
 mod control;
+mod dead;
 mod lock;
 mod orders;
 mod support;
+mod unrouted;

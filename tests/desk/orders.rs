@@ -1,13 +1,13 @@
 //! Standing orders: no change is lost, whoever makes it and wherever it breaks off.
 
-use crate::support::{address, lane, link, on_a_clean_broker, publisher, put, raw_channel, ready};
+use crate::support::{address, lane, link, names, on_a_clean_broker, publisher, put, raw_channel, ready};
 use jiff::Timestamp;
 use lapin::BasicProperties;
 use std::{collections::BTreeSet, time::Duration};
 use tagmill::{
     broker::{
         BrokerError, CancelOrder, Orders,
-        rabbitmq::{Link, names, orders},
+        rabbitmq::{Link, orders},
     },
     worker::clock,
 };

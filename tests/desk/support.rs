@@ -1,12 +1,15 @@
 //! A broker to ourselves: the names are fixed, so tests take turns, and leave nothing behind.
 
+use futures_core::Stream as _;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
-    options::{BasicPublishOptions, QueueDeleteOptions},
+    BasicProperties, Channel, Connection, ConnectionProperties, Consumer,
+    options::{BasicNackOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions},
+    types::{AMQPValue, FieldTable},
 };
 use std::{
     fs::File,
     future::Future,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,12 +20,11 @@ use tagmill::{
     broker::{
         BrokerError, Orders,
         rabbitmq::{
-            Address, Gauge, Link, Publisher, Tls, Topology,
+            Address, Gauge, Link, Names, Publisher, Tls, Topology,
             control::{self, Asker, LaneReport, Question, WorkerReport},
-            names,
         },
     },
-    job::LaneName,
+    job::{DeadLetter, Extras, ItemFailure, Job, JobId, LaneName, Resource, VERSION, parse, stable_id},
     worker::clock,
 };
 use tokio::{
@@ -119,6 +121,8 @@ pub struct Worker {
     link: Link,
     orders: watch::Receiver<Arc<Orders>>,
     asked: Arc<AtomicU64>,
+    /// Lanes it has subscribed to.
+    lanes: tokio::sync::Mutex<Vec<(Channel, Consumer)>>,
     ear: JoinHandle<Result<(), BrokerError>>,
 }
 
@@ -143,6 +147,7 @@ impl Worker {
                     host: "host-1".into(),
                     pid: 42,
                     version: "0.1.0".into(),
+                    started_at: clock::wall(),
                     orders: orders.revision,
                     lanes: lanes(&orders),
                     ..WorkerReport::default()
@@ -153,7 +158,8 @@ impl Worker {
         let (ears, name, ours) = (link.clone(), name.to_owned(), name.to_owned());
         let ear = tokio::spawn(async move { control::serve(&ears, &name, &tell, &ask).await });
         let probe = link.clone();
-        let worker = Self { link, orders, asked, ear };
+        let lanes = tokio::sync::Mutex::default();
+        let worker = Self { link, orders, asked, lanes, ear };
         // It hears once its queue is bound; that shows in an answer to somebody.
         let mut asker = Asker::new(&probe).await.unwrap().unwrap();
         let end = clock::monotonic() + PATIENCE;
@@ -164,6 +170,17 @@ impl Worker {
         asker.close().await;
         worker.asked.store(0, Ordering::SeqCst);
         worker
+    }
+
+    /// Subscribes to a lane and holds on to what it is given.
+    pub async fn subscribes(&self, to: &str) {
+        let channel = self.link.channel().await.unwrap();
+        Topology::Declare.lane(&channel, &Names::default(), &lane(to)).await.unwrap();
+        let queue = names::lane_queue(&lane(to));
+        channel.basic_qos(2, Default::default()).await.unwrap();
+        let consuming = channel.basic_consume(queue.into(), "lane".into(), Default::default(), FieldTable::default());
+        let consumer = consuming.await.unwrap();
+        self.lanes.lock().await.push((channel, consumer));
     }
 
     pub fn orders(&self) -> Arc<Orders> {
@@ -185,5 +202,165 @@ impl Worker {
     pub async fn loses_its_connection(self) {
         self.link.close().await;
         tokio::time::timeout(PATIENCE, self.ear).await.expect("it never ends").unwrap().unwrap();
+    }
+}
+
+pub fn job(lane_name: &str, id: &str, resources: &[&str]) -> Job {
+    Job {
+        id: JobId::new(id).unwrap(),
+        lane: lane(lane_name),
+        resources: resources.iter().map(|id| Resource::plain(id)).collect(),
+        set: [("env".into(), "prod".into()), ("owner".into(), "alice".into())].into(),
+        unset: ["temp".into()].into(),
+        extras: Extras::none(),
+    }
+}
+
+/// The dead letter of all resources of a job.
+pub fn dead_letter(of: &Job, code: &str) -> DeadLetter {
+    let failure = |resource: &Resource| ItemFailure {
+        resource: resource.clone(),
+        code: code.into(),
+        message: format!("{} could not be tagged", resource.id),
+        request_id: None,
+        attempts: 3,
+        applied_keys: Vec::new(),
+        line: Some(7),
+    };
+    DeadLetter {
+        version: VERSION,
+        id: stable_id(of, "0"),
+        failures: of.resources.iter().map(failure).collect(),
+        replay: of.extras.replay.clone(),
+        job: of.clone(),
+    }
+}
+
+/// Dead letters as workers and the broker make them.
+pub struct Letters {
+    channel: Channel,
+}
+
+impl Letters {
+    pub async fn of(link: &Link) -> Self {
+        Self { channel: raw_channel(link).await }
+    }
+
+    fn properties(id: &str) -> BasicProperties {
+        let now = u64::try_from(clock::wall().as_second()).unwrap();
+        BasicProperties::default().with_message_id(id.into()).with_timestamp(now)
+    }
+
+    /// The queue of a lane.
+    pub async fn lane(&self, name: &str) {
+        Topology::Declare.lane(&self.channel, &Names::default(), &lane(name)).await.unwrap();
+    }
+
+    pub async fn dead(&self, letter: &DeadLetter) {
+        let properties = Self::properties(&letter.id).with_content_type("application/json".into());
+        let body = serde_json::to_vec(letter).unwrap();
+        put(&self.channel, names::DEAD, letter.job.lane.as_str(), properties, &body).await;
+    }
+
+    pub async fn raw(&self, id: &str, lane: &str, code: &str, body: &[u8]) {
+        let mut headers = FieldTable::default();
+        let fields = [
+            ("tagmill-code", code),
+            ("tagmill-message", "what was wrong"),
+            ("tagmill-lane", lane),
+            ("tagmill-source", "csv:a.csv"),
+            ("tagmill-line", "7"),
+        ];
+        for (name, value) in fields {
+            headers.insert(name.into(), AMQPValue::LongString(value.into()));
+        }
+        let properties =
+            Self::properties(id).with_headers(headers).with_content_type("application/octet-stream".into());
+        put(&self.channel, names::DEAD, lane, properties, body).await;
+    }
+
+    /// A job for a lane without a queue.
+    pub async fn unrouted(&self, key: &str, body: &[u8]) {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let id = format!("unrouted-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        put(&self.channel, names::JOBS, key, Self::properties(&id), body).await;
+    }
+
+    /// A message that was handed out too often: a lane's queue with a small limit, as far as the broker is concerned.
+    pub async fn poison(&self, lane_name: &str, body: &[u8]) {
+        let queue = names::lane_queue(&lane(lane_name));
+        let mut arguments = FieldTable::default();
+        for (name, value) in [
+            ("x-queue-type", AMQPValue::LongString("quorum".into())),
+            ("x-delivery-limit", AMQPValue::LongInt(1)),
+            ("x-dead-letter-exchange", AMQPValue::LongString(names::POISON.into())),
+        ] {
+            arguments.insert(name.into(), value);
+        }
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        self.channel.queue_declare(queue.clone().into(), durable, arguments).await.unwrap();
+        let bind = self.channel.queue_bind(
+            queue.clone().into(),
+            names::JOBS.into(),
+            lane_name.into(),
+            Default::default(),
+            FieldTable::default(),
+        );
+        bind.await.unwrap();
+        put(&self.channel, names::JOBS, lane_name, Self::properties("poison"), body).await;
+        for _ in 0..2 {
+            let got = self.channel.basic_get(queue.clone().into(), Default::default()).await.unwrap();
+            let requeue = BasicNackOptions { requeue: true, ..Default::default() };
+            self.channel.basic_nack(got.unwrap().delivery.delivery_tag, requeue).await.unwrap();
+        }
+        until("the poison is where it belongs", async || {
+            let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+            let queue = self.channel.queue_declare(names::POISON.into(), passive, FieldTable::default()).await;
+            queue.unwrap().message_count() > 0
+        })
+        .await;
+    }
+}
+
+/// Takes all jobs out of a lane.
+pub async fn taken(link: &Link, of: &LaneName) -> Vec<Job> {
+    let channel = raw_channel(link).await;
+    let queue = names::lane_queue(of);
+    let mut consumer = channel
+        .basic_consume(queue.as_str().into(), "taken".into(), Default::default(), FieldTable::default())
+        .await
+        .unwrap();
+    let mut jobs = Vec::new();
+    loop {
+        let next = std::future::poll_fn(|cx| Pin::new(&mut consumer).poll_next(cx));
+        let Ok(Some(delivery)) = tokio::time::timeout(Duration::from_millis(300), next).await else { break };
+        let delivery = delivery.unwrap();
+        let id = delivery.properties.message_id().clone().unwrap();
+        let read = parse::job(&delivery.data, &parse::Defaults::default()).unwrap();
+        assert_eq!(read.id.as_str(), id.as_str(), "the message's name is the job's");
+        assert_eq!(delivery.routing_key.as_str(), of.as_str());
+        channel.basic_ack(delivery.delivery_tag, Default::default()).await.unwrap();
+        jobs.push(read);
+    }
+    channel.close(200, "bye".into()).await.unwrap();
+    jobs
+}
+
+/// What everything is called in a fleet without a prefix of its own: fixed, because other programs rely on it.
+pub mod names {
+    use tagmill::{broker::rabbitmq::Names, job::LaneName};
+
+    pub const CONTROL: &str = "tagmill.control";
+    pub const DEAD: &str = "tagmill.dead";
+    pub const DIRECT: &str = "tagmill.direct";
+    pub const JOBS: &str = "tagmill.jobs";
+    pub const LEASE: &str = "tagmill.lease";
+    pub const ORDERS: &str = "tagmill.orders";
+    pub const POISON: &str = "tagmill.poison";
+    pub const RECEIPTS: &str = "tagmill.receipts";
+    pub const UNROUTED: &str = "tagmill.unrouted";
+
+    pub fn lane_queue(lane: &LaneName) -> String {
+        Names::default().lane_queue(lane)
     }
 }

@@ -20,5 +20,7 @@ mod fault_load;
 mod fault_messages;
 mod fault_operator;
 mod fault_order;
+mod fault_stop;
 mod fleet;
+mod node_access;
 mod truth;

@@ -348,3 +348,18 @@ fn the_lane_learns_what_the_cloud_allows_and_uses_it() {
         assert!(share >= 0.98 && waste <= 0.01, "allowed {allowed}, ceiling {ceiling}: {share:.4}, {waste:.4}");
     }
 }
+
+#[test]
+fn a_good_resource_gets_its_turn_before_bad_ones_that_are_older_where_the_cloud_allows_little() {
+    for (concurrency, allowed) in [(1, 0.5), (3, 0.5), (3, 0.05), (3, 2.0)] {
+        let poison_500 = ["i-0", "i-1"].map(str::to_owned).into();
+        let faults = Faults { poison_500, limit: Some(allowed), ..Faults::none() };
+        let caps = Caps { resources: 1, tags: 10, keys: 10 };
+        let mut script = Script { faults, caps, concurrency, per_second: 48.0, burst: 3, ..Script::calm(bulk(3)) };
+        script.latency = (ms(100), ms(300));
+        let world = run(script);
+        assert_eq!(dead(&world).len(), 2, "{concurrency} in flight, {allowed} allowed");
+        let last = world.cloud.log.last().expect("a call").0;
+        assert!(last < Duration::from_hours(2), "{concurrency} in flight, {allowed} allowed: it took {last:?}");
+    }
+}

@@ -52,7 +52,7 @@ impl Fleet {
         let address = Address::parse(url, Tls::default()).unwrap().with_names(names.clone());
         let link = runtime.block_on(async {
             let link = Link::open(&address, "tagmill test").await.unwrap();
-            Topology::Declare.prepare(&link, &names).await.unwrap();
+            Topology::Declare.prepare(&link).await.unwrap();
             link
         });
         let fleet = Self { home: Home::new(), runtime, link, names, address, mark, batches: RefCell::default() };
@@ -99,8 +99,7 @@ impl Fleet {
 
     pub fn publisher(&self) -> Publisher {
         let _guard = self.runtime.enter();
-        let names = self.names.clone();
-        Publisher::start(self.address.clone(), "tagmill test publishing".into(), Topology::Declare, names)
+        Publisher::start(self.address.clone(), "tagmill test publishing".into(), Topology::Declare)
     }
 
     pub fn depth(&self, queue: &str) -> Option<Depth> {

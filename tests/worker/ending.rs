@@ -30,9 +30,14 @@ async fn an_idle_worker_ends_at_once() {
     let service = world.serve(&[world.lane("a", ""), world.lane("b", "")]);
     ready(&service).await;
     stop(service).await;
-    // And one that has not even begun.
+    // And one that has not even begun, because there is no broker or because it takes its time.
     world.fake.change(|state| state.down = Some("no broker".into()));
     stop(world.serve(&[world.lane("a", "")])).await;
+    world.fake.change(|state| (state.down, state.opens_wait) = (None, true));
+    let service = world.serve(&[world.lane("a", "")]);
+    let before = world.fake.state().opening;
+    until("it is being opened", || world.fake.state().opening > before).await;
+    stop(service).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,6 @@
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    future::Future,
     sync::{Arc, Mutex, MutexGuard},
 };
 use tagmill::{
@@ -31,6 +30,10 @@ pub struct State {
     feeds: u64,
     /// No connection, and why.
     pub down: Option<String>,
+    /// Lanes are opened for ever.
+    pub opens_wait: bool,
+    /// Lanes that somebody wanted to open.
+    pub opening: u32,
     /// Commits wait.
     pub commits_wait: bool,
     /// A commit fails so, once.
@@ -52,6 +55,8 @@ pub struct Lane {
     unacked: BTreeMap<Ticket, Message>,
     /// Messages an owner may hold.
     pub window: Option<usize>,
+    /// Messages handed out at a time.
+    pub page: Option<usize>,
     /// How often it was opened.
     pub opened: u32,
     /// How many messages were handed out.
@@ -85,6 +90,19 @@ impl<const MARKS: bool> Fake<MARKS> {
 
     fn stir(&self) {
         self.0.news.notify_waiters();
+    }
+
+    /// Waits until something is so.
+    async fn when(&self, so: impl Fn(&State) -> bool) {
+        loop {
+            let news = self.0.news.notified();
+            let mut news = std::pin::pin!(news);
+            news.as_mut().enable();
+            if so(&self.state()) {
+                return;
+            }
+            news.await;
+        }
     }
 
     pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -171,7 +189,7 @@ impl<const MARKS: bool> FakeFeed<MARKS> {
     fn hand_out(&self, most: usize) -> Result<Vec<Delivery>, BrokerError> {
         self.see(|lane, tickets| {
             let mut found = Vec::new();
-            while found.len() < most
+            while found.len() < most.min(lane.page.unwrap_or(most))
                 && lane.is_active(self.id)
                 && !lane.is_full()
                 && let Some(message) = lane.queue.pop_front()
@@ -253,36 +271,27 @@ impl<const MARKS: bool> Broker for Fake<MARKS> {
         self.0.orders.subscribe()
     }
 
-    fn open_lane(&self, name: &LaneName) -> impl Future<Output = Result<Self::Feed, BrokerError>> + Send {
-        let open = || {
-            let state = &mut *self.state();
-            if let Some(why) = &state.down {
-                return Err(BrokerError::Unavailable(why.clone()));
-            }
-            state.feeds += 1;
-            let id = state.feeds;
-            let lane = state.lane(name.as_str());
-            if let Some(why) = &lane.refused {
-                return Err(BrokerError::Refused(why.clone()));
-            }
-            lane.opened += 1;
-            lane.wants_reopening = None;
-            lane.subscribers.push_back(id);
-            Ok(FakeFeed { broker: self.clone(), lane: name.clone(), id })
-        };
-        std::future::ready(open())
+    async fn open_lane(&self, name: &LaneName) -> Result<Self::Feed, BrokerError> {
+        self.change(|state| state.opening += 1);
+        self.when(|state| !state.opens_wait).await;
+        let state = &mut *self.state();
+        if let Some(why) = &state.down {
+            return Err(BrokerError::Unavailable(why.clone()));
+        }
+        state.feeds += 1;
+        let id = state.feeds;
+        let lane = state.lane(name.as_str());
+        if let Some(why) = &lane.refused {
+            return Err(BrokerError::Refused(why.clone()));
+        }
+        lane.opened += 1;
+        lane.wants_reopening = None;
+        lane.subscribers.push_back(id);
+        Ok(FakeFeed { broker: self.clone(), lane: name.clone(), id })
     }
 
     async fn commit(&self, deeds: Vec<Deed>) -> Result<(), BrokerError> {
-        loop {
-            let news = self.0.news.notified();
-            let mut news = std::pin::pin!(news);
-            news.as_mut().enable();
-            if !self.state().commits_wait {
-                break;
-            }
-            news.await;
-        }
+        self.when(|state| !state.commits_wait).await;
         let mut late = None;
         {
             let state = &mut *self.state();

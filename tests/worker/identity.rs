@@ -54,8 +54,8 @@ async fn a_key_that_is_missing_at_the_start_is_noticed_when_it_comes() {
     world.publish("a", "x", 20);
     let service = world.serve(&[world.lane_with("a", &key.secret(), "")]);
     until("it is paused", || view(&service).status.paused.is_some_and(|why| why.contains("could not be read"))).await;
-    until("it holds its work", || world.fake.held("a") == 20).await;
-    assert_eq!(world.requests(), 0);
+    until("it holds its work", || view(&service).status.jobs == 20 && view(&service).status.paused.is_some()).await;
+    assert_eq!((world.requests(), view(&service).status.counts.calls), (0, 0));
     key.write(well_known::HUAWEI_SECRET_KEY);
     until("receipts", || world.receipts() == 20).await;
     stop(service).await;
@@ -92,6 +92,18 @@ async fn a_credential_that_takes_long_holds_up_neither_orders_nor_the_end() {
     stop(service).await;
     assert!(asked.elapsed() < Duration::from_secs(2), "it took {:?}", asked.elapsed());
     assert_eq!((world.fake.left("a"), world.requests()), (5, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_called_before_the_lane_knows_who_it_is() {
+    let world = World::new().await;
+    world.publish("a", "x", 5);
+    let slowly = format!("secret_key: {{exec: [sh, -c, 'sleep 0.3; echo {}']}}", well_known::HUAWEI_SECRET_KEY);
+    let service = world.serve(&[world.lane_with("a", &slowly, "")]);
+    until("receipts", || world.receipts() == 5).await;
+    let counts = view(&service).status.counts;
+    assert_eq!((counts.calls, counts.retries), (1, 0), "no call was made for want of a credential");
+    stop(service).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

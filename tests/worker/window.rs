@@ -18,13 +18,24 @@ async fn a_window_full_of_work_that_waits_for_a_retry_is_seen_and_takes_more_whe
     world.publish("a", "good", 3);
     let service = world.serve(&[world.lane("a", "")]);
     until("it is full", || view(&service).full).await;
-    let report = service.report(clock::wall()).remove(0);
+    let report = view(&service).report(clock::wall()).unwrap();
     assert!(report.full && report.state == LaneState::Active && report.oldest_seconds.is_some());
     assert_eq!((report.held, report.pending, report.waiting), (3, 3, 3));
     assert_eq!(world.fake.lane("a", |lane| lane.deliveries), 3, "no more is taken");
     world.faults(Faults::default());
     until("everything is acked", || world.fake.left("a") == 0).await;
     assert!(!view(&service).full);
+    stop(service).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_the_queue_already_is_planned_together_however_it_trickles_in() {
+    let world = World::new().await;
+    world.fake.lane("a", |lane| lane.page = Some(3));
+    world.publish("a", "x", 50);
+    let service = world.serve(&[world.lane("a", ", rate: {per_second: 100000, burst: 100}")]);
+    until("everything is acked", || world.fake.left("a") == 0).await;
+    assert_eq!(world.requests(), 1, "fifty resources fit into one call");
     stop(service).await;
 }
 

@@ -22,11 +22,12 @@ mod totals;
 mod txn;
 mod writer;
 
+pub use super::{DeadCount, DeadEntry, DeadFilter, Pick, StoredDead};
 pub use cancel::{CancelFilter, Cancelled, ReadJob};
-pub use dead::{DeadCount, DeadCursor, DeadEntry, DeadFilter, DeadPage, StoredDead};
+pub use dead::{DeadCursor, DeadPage};
 pub use feed::EmbeddedFeed;
 pub use place::Opener;
-pub use replay::{Pick, Replayed};
+pub use replay::Replayed;
 pub use runs::{EnqueueRow, Run, RunId, RunState, RunSummary};
 pub use totals::{LaneTotals, RunTotals};
 

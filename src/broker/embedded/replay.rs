@@ -2,28 +2,18 @@
 
 use super::{
     Embedded,
-    dead::{self, DeadCursor, DeadFilter, Go, StoredDead},
+    dead::{self, DeadCursor, Go},
     fault::Res,
     present,
     runs::{self, RunId},
     tables,
     txn::Txn,
 };
-use crate::{broker::BrokerError, job::LaneName};
+use crate::broker::{BrokerError, DeadFilter, Pick, again};
 use redb::{ReadTransaction, ReadableTable};
-use serde_json::{Value, json};
 
 /// Dead letters that share one transaction: enough to be quick, few enough for anything else to get its turn.
 const CHUNK: usize = 4000;
-
-/// Which dead letters to take.
-#[derive(Clone, Debug)]
-pub enum Pick {
-    /// These, by id, in the order in which their jobs arrived.
-    Ids(Vec<String>),
-    /// All that pass.
-    Matching(DeadFilter),
-}
 
 /// What a replay or a discard came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +38,8 @@ impl Embedded {
                 return Ok(false);
             }
             let Some(stored) = dead::get(txn, key)? else { return Ok(true) };
-            match as_job(&stored, txn.now) {
+            let again = if stored.entry.raw { None } else { again::of_letter(&stored.entry.id, &stored.body, txn.now) };
+            match again {
                 Some(job) => {
                     dead::remove(txn, key)?;
                     let lane = txn.lane(&job.lane)?;
@@ -180,24 +171,4 @@ fn find(read: &ReadTransaction, ids: Vec<String>) -> Res<(Vec<DeadCursor>, Vec<S
 fn last_key(read: &ReadTransaction) -> Res<Option<DeadCursor>> {
     let Some(dead) = present(read.open_table(tables::DEAD))? else { return Ok(None) };
     Ok(dead.last()?.map(|(key, _)| DeadCursor(key.value().0, key.value().1)))
-}
-
-struct Replay {
-    lane: LaneName,
-    items: u64,
-    body: Vec<u8>,
-}
-
-/// The job of a dead letter, marked as a replay that was made now: it arrives as new work, and its old date must not
-/// make it yield to work that came in between. `None` when there is no job in it.
-fn as_job(stored: &StoredDead, now: jiff::Timestamp) -> Option<Replay> {
-    let lane = stored.entry.lane.clone().filter(|_| !stored.entry.raw)?;
-    let mut letter: Value = serde_json::from_slice(&stored.body).ok()?;
-    let job = letter.get_mut("job")?.as_object_mut()?;
-    let items = job.get("resources")?.as_array()?.len() as u64;
-    let count = job.get("replay").and_then(|replay| replay.get("count")).and_then(Value::as_u64).unwrap_or(0);
-    let count = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
-    job.insert("replay".into(), json!({"of": stored.entry.id, "count": count}));
-    job.insert("created_at".into(), json!(now));
-    Some(Replay { lane, items, body: serde_json::to_vec(job).ok()? })
 }

@@ -7,7 +7,7 @@ use super::{
     txn::Txn,
 };
 use crate::{
-    broker::{BrokerError, RawDeadLetter},
+    broker::{BrokerError, DeadEntry, RawDeadLetter},
     job::{LaneName, stable_hash},
 };
 use jiff::Timestamp;
@@ -179,7 +179,7 @@ impl Embedded {
             let mut dead_letters = Vec::new();
             for row in txn.dead.iter()? {
                 let (key, entry) = row?;
-                if serde_json::from_slice::<dead::DeadEntry>(entry.value())?.run == run.0 {
+                if serde_json::from_slice::<DeadEntry>(entry.value())?.run == run.0 {
                     dead_letters.push(key.value());
                 }
             }

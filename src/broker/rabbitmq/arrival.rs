@@ -80,7 +80,7 @@ fn body_id(body: &[u8]) -> Arc<str> {
     text.into()
 }
 
-pub(super) fn trace(headers: Option<&FieldTable>) -> Option<Arc<str>> {
+fn trace(headers: Option<&FieldTable>) -> Option<Arc<str>> {
     let bytes = match headers?.inner().get("traceparent")? {
         AMQPValue::LongString(text) => text.as_bytes(),
         AMQPValue::ShortString(text) => text.as_str().as_bytes(),

@@ -4,7 +4,6 @@ use super::{
     address::Address,
     lease::Lease,
     link::{Link, LinkState},
-    names::Names,
     topology::Topology,
 };
 use crate::broker::BrokerError;
@@ -33,7 +32,6 @@ pub(super) struct Consuming {
     address: Address,
     name: String,
     topology: Topology,
-    names: Names,
     lease: Lease,
     tell: watch::Sender<LinkState>,
     companions: Mutex<Vec<Companion>>,
@@ -64,11 +62,11 @@ impl Drop for Task {
 }
 
 impl Consuming {
-    pub(super) fn new(address: Address, name: String, topology: Topology, names: Names, lease: Lease) -> Self {
+    pub(super) fn new(address: Address, name: String, topology: Topology, lease: Lease) -> Self {
         let (tell, _) = watch::channel(LinkState::Lost("not connected yet".into()));
         let present = Present { link: None, failed: None, wait: BACKOFF.0 };
         let (companions, present) = (Mutex::default(), tokio::sync::Mutex::new(present));
-        Self { address, name, topology, names, lease, tell, companions, present }
+        Self { address, name, topology, lease, tell, companions, present }
     }
 
     /// Adds a companion for the connections to come.
@@ -127,7 +125,7 @@ impl Consuming {
     async fn connect(&self) -> Result<Link, BrokerError> {
         let link = Link::open(&self.address, &self.name).await?;
         self.lease.agree(link.heartbeat());
-        self.topology.prepare(&link, &self.names).await?;
+        self.topology.prepare(&link).await?;
         Ok(link)
     }
 

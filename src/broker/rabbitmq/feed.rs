@@ -92,6 +92,11 @@ impl Feed for RabbitFeed {
         Ok(())
     }
 
+    fn is_full(&self) -> bool {
+        let held = self.state.held();
+        held.prefetch > 0 && held.messages >= u64::from(held.prefetch)
+    }
+
     fn wants_reopening(&self) -> Option<&'static str> {
         self.state.wanted()
     }

@@ -100,11 +100,12 @@ impl Rabbit {
     /// Starts to connect for publishing, and to prove the lease. The connection for consuming is made when the first
     /// lane is opened. Runs inside a tokio runtime.
     pub fn start(settings: Settings) -> Self {
+        let settings = Settings { address: settings.address.clone().with_names(settings.names.clone()), ..settings };
         let Settings { address, names, topology, worker, .. } = &settings;
         let name = |what: &str| format!("tagmill {worker} {what}");
         let lease = Lease::new(address.heartbeat());
-        let publisher = Publisher::start(address.clone(), name("publishing"), *topology, names.clone());
-        let consuming = Consuming::new(address.clone(), name("consuming"), *topology, names.clone(), lease.clone());
+        let publisher = Publisher::start(address.clone(), name("publishing"), *topology);
+        let consuming = Consuming::new(address.clone(), name("consuming"), *topology, lease.clone());
         let consuming = Arc::new(consuming);
         let proving = lease::prove(lease.clone(), publisher.clone(), Arc::clone(&consuming), names.clone());
         let inner = Inner {

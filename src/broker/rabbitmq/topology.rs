@@ -64,7 +64,8 @@ fn lane_arguments(names: &Names) -> FieldTable {
 
 impl Topology {
     /// Everything that does not depend on a lane.
-    pub async fn prepare(self, link: &Link, names: &Names) -> Result<(), BrokerError> {
+    pub async fn prepare(self, link: &Link) -> Result<(), BrokerError> {
+        let names = link.names();
         let channel = link.channel().await?;
         let unrouted = || table([("alternate-exchange", text(names.unrouted()))]);
         let exchanges = [

@@ -1,7 +1,7 @@
 //! Dead letters for people and for programs. Nothing a cloud said reaches a terminal raw.
 
 use super::{Console, Output};
-use crate::broker::embedded::{DeadCount, DeadEntry, Replayed, StoredDead};
+use crate::broker::{DeadCount, DeadEntry, StoredDead, embedded::Replayed, rabbitmq::dead::Replay};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -60,9 +60,12 @@ pub(super) fn document(dead: &StoredDead) -> Value {
     })
 }
 
+fn plural(number: u64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
 /// "12 dead letters with 40 items".
 pub(super) fn count(count: DeadCount) -> String {
-    let plural = |number: u64, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
     format!("{} with {}", plural(count.letters, "dead letter"), plural(count.items, "item"))
 }
 
@@ -81,6 +84,48 @@ pub(super) fn done(what: &str, done: &Replayed, output: Output, console: &mut Co
         line(&json!({"letters": letters, "items": items, "raw": raw}), console.out)?;
     }
     writeln!(console.err, "{what}: {}", count(DeadCount { letters, items, raw }))
+}
+
+/// What a replay on the broker sent where, and what it left.
+pub(super) fn sent(replay: &Replay, output: Output, console: &mut Console<'_>) -> io::Result<()> {
+    let all = replay.lanes.values().fold(DeadCount::default(), |mut all, sent| {
+        all.letters += sent.letters;
+        all.items += sent.items;
+        all
+    });
+    if output != Output::Table {
+        let lanes: Vec<_> = replay
+            .lanes
+            .iter()
+            .map(|(lane, sent)| {
+                json!({"name": lane, "letters": sent.letters, "items": sent.items, "worker": sent.has_worker})
+            })
+            .collect();
+        let document = json!({
+            "letters": all.letters, "items": all.items, "lanes": lanes,
+            "left": {"no_lane": replay.no_lane, "no_job": replay.no_job, "gone": replay.gone},
+        });
+        line(&document, console.out)?;
+    }
+    writeln!(console.err, "replayed as new work: {}", count(all))?;
+    for (lane, sent) in &replay.lanes {
+        let nobody = if sent.has_worker { "" } else { "; no worker has it now, they wait for one" };
+        let to_lane = DeadCount { letters: sent.letters, items: sent.items, raw: 0 };
+        writeln!(console.err, "  lane {lane}: {}{nobody}", count(to_lane))?;
+    }
+    for (lane, letters) in &replay.no_lane {
+        let left = plural(*letters, "dead letter");
+        writeln!(console.err, "{left} stay: lane {lane} has no queue; add it to the config of a worker")?;
+    }
+    if replay.no_job > 0 {
+        let left = plural(replay.no_job, "dead letter");
+        writeln!(console.err, "{left} cannot be replayed, they are no jobs: see dlq export")?;
+    }
+    if replay.gone > 0 {
+        let gone = plural(replay.gone, "dead letter");
+        writeln!(console.err, "{gone} were not there any more")?;
+    }
+    Ok(())
 }
 
 /// A list that grows page by page.

@@ -22,6 +22,9 @@ use lapin::{
 use std::{future::poll_fn, pin::Pin, time::Duration};
 use tokio::time::Instant;
 
+/// Wait for the others once enough have answered.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// Answers of one worker after another, to one question or to many.
 #[derive(Debug)]
 pub struct Asker {
@@ -53,7 +56,7 @@ impl Asker {
         Ok(Some(Self { channel, answers, queue, names, asked: 0 }))
     }
 
-    /// Asks every worker how it is, and collects the answers for so long, or until `enough` says so.
+    /// Asks every worker how it is, and collects the answers for so long, or until a moment after `enough` says so.
     pub async fn status(
         &mut self,
         patience: Duration,
@@ -69,8 +72,12 @@ impl Asker {
         let options = BasicPublishOptions::default();
         let asking = self.channel.basic_publish(short(self.names.control())?, "".into(), options, &body, properties);
         answered("asking the workers", asking).await?;
-        let (mut reports, end) = (Vec::<WorkerReport>::new(), Instant::now() + patience);
-        while !enough(&reports) {
+        let (mut reports, mut end, mut is_enough) = (Vec::<WorkerReport>::new(), Instant::now() + patience, false);
+        loop {
+            if !is_enough && enough(&reports) {
+                is_enough = true;
+                end = end.min(Instant::now() + GRACE);
+            }
             let next = poll_fn(|cx| Pin::new(&mut self.answers).poll_next(cx));
             let delivery = match tokio::time::timeout_at(end, next).await {
                 Ok(Some(Ok(delivery))) => delivery,

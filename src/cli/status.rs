@@ -1,0 +1,90 @@
+//! `tagmill status`: the lanes of a fleet, their workers, and what waits where. Works without the management plugin.
+
+pub mod lanes;
+mod render;
+
+use super::{desk::Desk, exit, fleet, report};
+use crate::{
+    broker::{BrokerError, rabbitmq::control::Asker},
+    config,
+    job::LaneName,
+    worker::clock,
+};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+/// Wait between two looks.
+const EVERY: Duration = Duration::from_secs(2);
+/// To the top left of the screen, and clear what is below.
+const CLEAR: &str = "\u{1b}[H\u{1b}[J";
+
+/// Show the lanes of a fleet, their workers, and what waits where.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The config file
+    #[arg(short, long, env = "TAGMILL_CONFIG", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    output: report::Output,
+    /// Look again every two seconds
+    #[arg(long, short)]
+    watch: bool,
+}
+
+/// Looks once, or again and again.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(error) => return Ok(exit::because(exit::CONFIG, error)),
+    };
+    let broker = match fleet::broker(&config) {
+        Ok(broker) => broker,
+        Err(error) => return Ok(exit::because(exit::CONFIG, error)),
+    };
+    let desk = match Desk::open(broker, "status").await {
+        Ok(desk) => desk,
+        Err(error) => return Ok(exit::because(error.code(), error)),
+    };
+    let lanes: Vec<LaneName> = config.lanes.iter().map(|lane| lane.name.clone()).collect();
+    let shown = show(&args, &desk, &lanes).await;
+    desk.close().await;
+    match shown {
+        Err(error) if error.is::<BrokerError>() => Ok(exit::because(exit::UNAVAILABLE, error)),
+        // `| head` has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        shown => shown.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+async fn show(args: &Args, desk: &Desk, config: &[LaneName]) -> anyhow::Result<()> {
+    let mut asker = Asker::new(&desk.link).await?;
+    let on_a_screen = args.watch && io::stdout().is_terminal();
+    loop {
+        let fleet = lanes::look(&desk.link, &mut asker, config).await?;
+        let text = render::text(&fleet, args.output, clock::wall());
+        let mut out = io::stdout().lock();
+        write!(out, "{}{text}", if on_a_screen { CLEAR } else { "" })?;
+        out.flush()?;
+        drop(out);
+        if let Some(why) = &fleet.no_orders {
+            eprintln!("the standing orders are not known: {why}");
+        }
+        if !args.watch {
+            break;
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+    if let Some(asker) = asker {
+        asker.close().await;
+    }
+    Ok(())
+}
