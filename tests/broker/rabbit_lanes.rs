@@ -315,7 +315,7 @@ async fn a_lane_that_was_somebody_elses_for_a_while_begins_anew() {
     fleet.publish("a", numbered(1..5)).await;
     assert_eq!(bodies(&take(&mut best, 4).await), texts(1..5));
     assert!(fleet.proxy.cut("tagmill w2 consuming") > 0);
-    assert!(is_lost(soon(feed.next(10)).await));
+    assert!(is_lost(&soon(feed.next(10)).await));
     let (_feed, got) = open(&worse, "a", 4).await;
     assert_eq!(bodies(&got), texts(1..5));
 }
