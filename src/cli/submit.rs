@@ -29,9 +29,10 @@ use anyhow::Context as _;
 use group::Identity;
 use jiff::Timestamp;
 use plan::Plan;
-use send::{Early, Sending};
+use send::{Early, Sending, say};
 use std::{
     path::{Path, PathBuf},
+    pin::pin,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -344,9 +345,20 @@ impl Submit<'_> {
     }
 
     async fn note(&self, publisher: &Publisher, note: &Note, resume: &str) -> Result<(), Stop> {
-        tokio::select! {
-            noted = publisher.publish(vec![self.batch.note(note)]) => Ok(noted?),
-            () = self.interrupts.asked() => Err(Stop { code: exit::INTERRUPTED, why: resume.to_owned() }),
+        let mut publishing = pin!(publisher.publish(vec![self.batch.note(note)]));
+        let mut state = publisher.state();
+        let mut now = state.borrow_and_update().clone();
+        loop {
+            tokio::select! {
+                noted = &mut publishing => return Ok(noted?),
+                () = self.interrupts.asked() => {
+                    return Err(Stop { code: exit::INTERRUPTED, why: resume.to_owned() });
+                }
+                Ok(()) = state.changed() => {
+                    let before = std::mem::replace(&mut now, state.borrow_and_update().clone());
+                    say(&before, &now);
+                }
+            }
         }
     }
 

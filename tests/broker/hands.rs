@@ -9,7 +9,7 @@ use lapin::{
     BasicProperties, Channel, Confirmation,
     options::{
         BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
-        ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeleteOptions,
+        ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions,
     },
     types::FieldTable,
     uri::AMQPUri,
@@ -112,22 +112,32 @@ impl Fleet {
     pub async fn peek(&self, queue: &str) -> Vec<(BasicProperties, Vec<u8>)> {
         let channel = self.link.channel().await.unwrap();
         let found = self.get_all(&channel, queue).await;
-        // They go back in order.
-        channel.close(200, "bye".into()).await.unwrap();
+        self.give_back(&channel, queue, found.len()).await;
         found.into_iter().map(|(_, properties, body)| (properties, body)).collect()
     }
 
     /// Takes the first message that `is_it` away; all others stay.
     pub async fn remove(&self, queue: &str, is_it: impl Fn(&BasicProperties) -> bool) -> Option<Vec<u8>> {
         let channel = self.link.channel().await.unwrap();
-        let found = self.get_all(&channel, queue).await.into_iter().find(|(_, properties, _)| is_it(properties));
-        let mut body = None;
-        if let Some((tag, _, found)) = found {
-            channel.basic_ack(tag, lapin::options::BasicAckOptions { multiple: false }).await.unwrap();
-            body = Some(found);
-        }
+        let found = self.get_all(&channel, queue).await;
+        let left = found.len() - 1;
+        let (tag, _, body) = found.into_iter().find(|(_, properties, _)| is_it(properties))?;
+        channel.basic_ack(tag, lapin::options::BasicAckOptions { multiple: false }).await.unwrap();
+        self.give_back(&channel, queue, left).await;
+        Some(body)
+    }
+
+    /// Gives so many messages back, in order. They are there again some time after the channel is gone.
+    async fn give_back(&self, channel: &Channel, queue: &str, count: usize) {
         channel.close(200, "bye".into()).await.unwrap();
-        body
+        soon(async {
+            let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+            let ready = || self.channel.queue_declare(queue.into(), passive, FieldTable::default());
+            while (ready().await.unwrap().message_count() as usize) < count {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await;
     }
 
     async fn get_all(&self, channel: &Channel, queue: &str) -> Vec<(u64, BasicProperties, Vec<u8>)> {
@@ -171,6 +181,8 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
+        // A worker that is still there must not declare again what is deleted here.
+        self.proxy.close();
         let names = self.names.clone();
         // On a thread of its own: this one may be in the middle of a panic.
         let cleaning = std::thread::spawn(move || {
@@ -181,7 +193,7 @@ impl Drop for Fleet {
                 let fixed =
                     [names.unrouted(), names.poison(), names.dead(), names.receipts(), names.orders(), names.lease()];
                 let lanes = LANES.map(|name| names.lane_queue(&lane(name)));
-                for queue in fixed.iter().map(|name| name.to_string()).chain(lanes) {
+                for queue in fixed.iter().map(std::string::ToString::to_string).chain(lanes) {
                     channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
                 }
                 let exchanges = [

@@ -9,6 +9,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::watch,
+    task::JoinHandle,
 };
 
 /// What a client has written is here within this time.
@@ -21,6 +22,8 @@ enum Door {
     Silent,
     /// Both sides see the connection end.
     Shut,
+    /// The same, and what was on its way is gone.
+    Torn,
 }
 
 /// A proxy on a port of its own.
@@ -28,6 +31,7 @@ pub struct Proxy {
     pub port: u16,
     passing: Arc<Mutex<Vec<Passing>>>,
     mute: Arc<Mutex<Option<String>>>,
+    accepting: JoinHandle<()>,
 }
 
 struct Passing {
@@ -42,7 +46,7 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let (passing, mute) = (Arc::<Mutex<Vec<Passing>>>::default(), Arc::<Mutex<Option<String>>>::default());
         let (all, muted) = (Arc::clone(&passing), Arc::clone(&mute));
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(target).await else { continue };
                 let (client, server) = (nodelay(client), nodelay(server));
@@ -51,7 +55,7 @@ impl Proxy {
                 all.lock().unwrap().push(Passing { hello, door });
             }
         });
-        Self { port, passing, mute }
+        Self { port, passing, mute, accepting }
     }
 
     /// Cuts every connection whose name holds this text. What the client has written by now still reaches the broker.
@@ -65,15 +69,34 @@ impl Proxy {
         self.set(name, Door::Silent);
     }
 
-    /// What is said on connections to come passes again.
+    /// Everything passes again, what was held back first.
     pub fn listen(&self) {
         *self.mute.lock().unwrap() = None;
+        for one in self.passing.lock().unwrap().iter() {
+            one.door.send_if_modified(|door| {
+                let was_silent = *door == Door::Silent;
+                if was_silent {
+                    *door = Door::Open;
+                }
+                was_silent
+            });
+        }
+    }
+
+    /// Nobody comes through any more.
+    pub fn close(&self) {
+        self.accepting.abort();
+        self.set("", Door::Torn);
     }
 
     fn set(&self, name: &str, wanted: Door) -> usize {
         let passing = self.passing.lock().unwrap();
         let named = passing.iter().filter(|one| holds(&one.hello.lock().unwrap(), name));
-        named.filter(|one| one.door.receiver_count() > 0).map(|one| one.door.send_replace(wanted)).count()
+        let open: Vec<_> = named.filter(|one| one.door.receiver_count() > 0).collect();
+        for one in &open {
+            one.door.send_replace(wanted);
+        }
+        open.len()
     }
 }
 
@@ -87,7 +110,7 @@ async fn until(door: &mut watch::Receiver<Door>, is_so: impl Fn(Door) -> bool) {
 }
 
 fn holds(bytes: &[u8], text: &str) -> bool {
-    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    text.is_empty() || bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 async fn pass(
@@ -105,7 +128,7 @@ async fn pass(
         loop {
             tokio::select! {
                 biased;
-                () = until(&mut down_door, |door| door == Door::Shut) => break,
+                () = until(&mut down_door, |door| matches!(door, Door::Shut | Door::Torn)) => break,
                 read = from_server.read(&mut buffer) => match read {
                     Ok(count) if count > 0 => {
                         until(&mut down_door, |door| door != Door::Silent).await;
@@ -139,11 +162,13 @@ async fn pass(
                 }
                 _ => break,
             },
-            () = until(&mut up_door, |door| door == Door::Shut) => break,
+            () = until(&mut up_door, |door| matches!(door, Door::Shut | Door::Torn)) => break,
         }
     }
     // What was written before the cut still goes through; it may not have been seen yet.
-    while let Ok(Ok(count)) = tokio::time::timeout(DRAIN, from_client.read(&mut buffer)).await {
+    while *door.borrow() != Door::Torn
+        && let Ok(Ok(count)) = tokio::time::timeout(DRAIN, from_client.read(&mut buffer)).await
+    {
         if count == 0 || to_server.write_all(&buffer[..count]).await.is_err() {
             break;
         }

@@ -84,8 +84,8 @@ fn what_is_known_of_a_dead_letter_comes_from_wherever_it_lies() {
             .iter()
             .map(|entry| {
                 let text = |text: Option<&str>| text.unwrap_or("-").to_owned();
-                let lane = text(entry.lane.as_ref().map(|lane| lane.as_str()));
-                let job = text(entry.job.as_ref().map(|job| job.as_str()));
+                let lane = text(entry.lane.as_ref().map(tagmill::job::LaneName::as_str));
+                let job = text(entry.job.as_ref().map(tagmill::job::JobId::as_str));
                 (entry.codes[0].as_str(), lane, job, entry.items, entry.raw)
             })
             .collect();

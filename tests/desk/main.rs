@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::default_trait_access,
     reason = "a test that panics has failed"
 )]
 

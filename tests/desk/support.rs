@@ -150,7 +150,6 @@ impl Worker {
                     started_at: clock::wall(),
                     orders: orders.revision,
                     lanes: lanes(&orders),
-                    ..WorkerReport::default()
                 };
                 publisher.publish(vec![question.answer(&report)]).await.unwrap();
             }

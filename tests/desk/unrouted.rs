@@ -48,7 +48,7 @@ fn a_job_for_an_unknown_lane_becomes_a_dead_letter_that_says_so() {
             [(&b"\xff not even a job"[..], "unknown_lane"), (b"{}", "unknown_lane"), (b"later", "unknown_lane")]
         );
         assert!(stored[0].entry.message.contains("lane desk-x") && stored[0].entry.message.contains("dlq replay"));
-        assert_eq!(stored[0].entry.lane.as_ref().map(|lane| lane.as_str()), Some("desk-x"));
+        assert_eq!(stored[0].entry.lane.as_ref().map(tagmill::job::LaneName::as_str), Some("desk-x"));
         assert_eq!(stored[1].entry.lane, None);
         link.close().await;
         worker.await.unwrap().unwrap();

@@ -67,9 +67,8 @@ impl Receipts {
         let end = tokio::time::Instant::now() + patience;
         while self.by_job.len() < jobs {
             assert!(tokio::time::Instant::now() < end, "{} receipts of {jobs}", self.by_job.len());
-            if tokio::time::timeout_at(end, self.read(jobs)).await.is_err() {
-                panic!("{} receipts of {jobs}", self.by_job.len());
-            }
+            let read = tokio::time::timeout_at(end, self.read(jobs)).await;
+            assert!(read.is_ok(), "{} receipts of {jobs}", self.by_job.len());
         }
     }
 

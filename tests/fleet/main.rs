@@ -8,11 +8,10 @@
 )]
 
 #[path = "../cli/support.rs"]
-#[allow(dead_code, reason = "shared with the tests of the commands")]
+#[allow(dead_code, clippy::format_collect, reason = "shared with the tests of the commands")]
 mod support;
 
 #[path = "../support/rabbit/mod.rs"]
-#[allow(dead_code, reason = "shared with the tests of the nodes")]
 mod rabbit;
 
 mod amqp;

@@ -30,10 +30,8 @@ pub const LINE: &str = "tagmill-line";
 /// Header of any message: its W3C trace context.
 pub const TRACE: &str = "traceparent";
 
-/// Records deeds: `Ok` when every document is confirmed and every ack is written.
-///
-/// An ack is not answered by the broker. One that is lost on its way brings the message again, whose documents then come
-/// a second time under the same ids.
+/// Records deeds: `Ok` when every document is confirmed and every ack has reached its queue. A loss before that brings
+/// the message again, and its documents a second time under the same ids.
 pub(super) async fn commit(
     board: &Board,
     names: &Names,

@@ -122,8 +122,7 @@ impl Work {
                 why = &mut lost => Err(why),
                 Some(ack) = self.keeper.acks.recv() => self.ack(ack).await,
                 came = self.keeper.channel.arrivals(&mut arrived) => match came {
-                    Ok(()) if self.is_active => self.hand_on(&mut arrived),
-                    Ok(()) => self.take_over(&mut arrived).await,
+                    Ok(()) => self.take(&mut arrived).await,
                     Err(why) => Err(why),
                 },
                 _ = look.tick() => self.look().await,
@@ -137,7 +136,7 @@ impl Work {
     /// Nothing is handed on, and nothing acked, from the first line on. Then the channel is closed, which gives back
     /// what is unacked in order; only then the consumer goes.
     async fn end(self, end: End) {
-        let Self { mut keeper, .. } = self;
+        let Self { keeper, .. } = self;
         let (why, closed) = match end {
             End::Closed(closed) => ("it was closed".to_owned(), closed),
             End::Lost(why) => (why, None),
@@ -162,8 +161,17 @@ impl Work {
         }
     }
 
-    /// The first message says that the lane is ours.
-    async fn take_over(&mut self, arrived: &mut Vec<Arrived>) -> Result<(), String> {
+    /// Takes what has arrived. The first message says that the lane is ours.
+    async fn take(&mut self, arrived: &mut Vec<Arrived>) -> Result<(), String> {
+        if self.is_active {
+            let came_back = arrived.first().is_some_and(|first| first.redelivered);
+            if came_back && self.held.messages() == 0 && !self.more_behind {
+                // RabbitMQ 4 gives a lane of which nothing is held to a better owner without a word, and back when that
+                // one dies. What it did with the account in between is not known here: the lane begins anew.
+                return Err("another worker had it in between".into());
+            }
+            return self.hand_on(arrived);
+        }
         self.is_active = true;
         let taken = order::settle(&mut self.keeper.channel, self.keeper.prefetch, arrived).await?;
         self.more_behind = taken.more_behind;
@@ -226,6 +234,10 @@ impl Work {
             self.renew().await?;
         }
         self.weigh(now);
+        if self.held.messages() == 0 && now - self.last_arrival >= LOOK {
+            // There is room for all of them, and none came.
+            self.more_behind = false;
+        }
         if is_suspicious(self.load(), (now - self.last_arrival).min(now - self.asked)) {
             self.asked = now;
             if self.keeper.channel.ready().await? > 0 {

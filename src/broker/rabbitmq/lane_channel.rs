@@ -33,12 +33,14 @@ const UNHEARD: usize = 16;
 /// An ack is taken within this time, or the broker is in trouble that costs us the channel anyway.
 const SURELY: Duration = Duration::from_secs(1);
 
+/// Tag of the consumer that waits for acks to be taken.
+const SECOND: &str = "waits-for-acks";
+
 /// A consumer on a channel of its own: acks are per channel.
 pub(super) struct LaneChannel {
     channel: Channel,
     consumer: Consumer,
     queue: String,
-    worker: String,
     prefetch: u16,
     priority: i32,
     /// Acks that were written and may not have been taken.
@@ -64,8 +66,8 @@ impl LaneChannel {
         let options = BasicConsumeOptions::default();
         let consume = channel.basic_consume(short(&queue)?, short(worker)?, options, priority(weight));
         let consumer = answered(&what, consume).await?;
-        let (worker, acked) = (worker.to_owned(), Instant::now());
-        Ok(Self { channel, consumer, queue, worker, prefetch, priority: weight, unheard: 0, acked })
+        let acked = Instant::now();
+        Ok(Self { channel, consumer, queue, prefetch, priority: weight, unheard: 0, acked })
     }
 
     /// The channel, to ask whether it is alive.
@@ -106,7 +108,8 @@ impl LaneChannel {
         Poll::Ready(Ok(()))
     }
 
-    /// Acks; an error means that the broker may have heard of none, of some, or of all of them.
+    /// Acks, and waits until no loss of this channel can undo it; after an error the broker may have heard of none, of
+    /// some, or of all of them.
     pub(super) async fn ack(&mut self, acks: &Acks) -> Result<(), String> {
         let first = acks.up_to.iter().map(|tag| (*tag, true));
         let rest = acks.singles.iter().map(|tag| (*tag, false));
@@ -120,7 +123,14 @@ impl LaneChannel {
         }
         self.acked = Instant::now();
         self.unheard += acks.singles.len() + usize::from(acks.up_to.is_some());
-        if self.unheard > UNHEARD { self.heard().await } else { Ok(()) }
+        if self.unheard > UNHEARD { self.heard().await } else { self.answered().await }
+    }
+
+    /// Waits until the channel has done what it was told: a connection that ends takes what is still unread with it.
+    async fn answered(&self) -> Result<(), String> {
+        // The prefetch is that of consumers to come; there will be none.
+        let qos = self.channel.basic_qos(self.prefetch, BasicQosOptions { global: false });
+        answered("waiting for the channel", qos).await.map_err(|error| error.to_string())
     }
 
     /// Waits until the queue has taken every ack.
@@ -130,14 +140,16 @@ impl LaneChannel {
     /// answered when done. This one waits behind ours for a moment and is never handed anything.
     async fn heard(&mut self) -> Result<(), String> {
         let what = "waiting for acks to be taken";
-        let tag = short(&format!("{}.heard", self.worker)).map_err(|error| error.to_string())?;
         let queue = short(&self.queue).map_err(|error| error.to_string())?;
         let options = BasicConsumeOptions::default();
-        let consume = self.channel.basic_consume(queue, tag.clone(), options, priority(self.priority));
-        let second = answered(what, consume).await.map_err(|error| error.to_string())?;
-        let cancel = self.channel.basic_cancel(tag, BasicCancelOptions::default());
+        let consume = self.channel.basic_consume(queue, SECOND.into(), options, priority(self.priority));
+        let mut second = answered(what, consume).await.map_err(|error| error.to_string())?;
+        let cancel = self.channel.basic_cancel(SECOND.into(), BasicCancelOptions::default());
         answered(what, cancel).await.map_err(|error| error.to_string())?;
-        drop(second);
+        let handed = Pin::new(&mut second).poll_next(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(Some(_)) = handed {
+            return Err("the broker has handed the lane on".into());
+        }
         self.unheard = 0;
         Ok(())
     }
@@ -185,26 +197,17 @@ impl LaneChannel {
 
     /// Takes up everything that the broker has handed out by now.
     pub(super) async fn caught_up(&mut self, into: &mut Vec<Arrived>) -> Result<(), String> {
-        // What the queue had sent before the first answer, the channel has written before the second. (The prefetch is
-        // that of consumers to come; there will be none.)
+        // What the queue had sent before the first answer, the channel has written before the second.
         self.ready().await?;
-        let qos = self.channel.basic_qos(self.prefetch, BasicQosOptions { global: false });
-        answered("asking for the prefetch", qos).await.map_err(|error| error.to_string())?;
+        self.answered().await?;
         self.arrived(into)
     }
 
     /// Ends it: what is not acked goes back to the head of its queue, in order, before this returns. False when the
     /// broker did not answer.
-    pub(super) async fn close(&mut self) -> bool {
+    pub(super) async fn close(&self) -> bool {
         if !self.channel.status().connected() {
             return true;
-        }
-        if self.unheard > 0
-            && self.acked.elapsed() < SURELY
-            && self.heard().await.is_err()
-            && self.channel.status().connected()
-        {
-            return false;
         }
         tokio::time::timeout(PATIENCE, self.channel.close(200, "bye".into())).await.is_ok()
     }

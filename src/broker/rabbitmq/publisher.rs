@@ -15,13 +15,13 @@ use lapin::{
 use std::{
     collections::VecDeque,
     future::{Future as _, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     task::Poll,
     time::Duration,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 
 /// Messages on their way to the broker that it has not confirmed.
@@ -149,7 +149,9 @@ impl Task {
                     self.tell.send_replace(LinkState::Lost(why));
                 }
             }
-            if self.requests.is_closed() && self.requests.is_empty() && self.unsent.is_empty() {
+            // What nobody waits for any more will be done again by whoever has its message now.
+            let is_wanted = self.unsent.iter().any(|outgoing| !outgoing.done.is_closed());
+            if self.requests.is_closed() && self.requests.is_empty() && !is_wanted {
                 return;
             }
             // A connection that held for a while starts the waits anew.
@@ -217,6 +219,8 @@ impl Task {
         let mut state = link.state();
         let mut look = tokio::time::interval(Duration::from_secs(1));
         let mut open = true;
+        // A broker that was blocked until now answers late.
+        let mut awake = Instant::now();
         loop {
             let now = state.borrow_and_update().clone();
             let blocked = match now {
@@ -224,16 +228,14 @@ impl Task {
                 LinkState::Blocked(_) => true,
                 LinkState::Up => false,
             };
-            self.tell.send_if_modified(|told| {
-                *told != now && {
-                    *told = now.clone();
-                    true
-                }
-            });
+            if blocked {
+                awake = Instant::now();
+            }
+            self.say(&now);
             // Nothing is written on a blocked connection: what waits here costs less than what waits there.
             let room = !blocked && flying.len() < WINDOW;
             if room && let Some(outgoing) = self.unsent.pop_front() {
-                match send(channel, outgoing).await {
+                match self.send(link, channel, outgoing).await {
                     Ok(one) => flying.push_back(one),
                     Err((outgoing, end)) => {
                         self.unsent.push_front(outgoing);
@@ -282,12 +284,64 @@ impl Task {
                     None => open = false,
                 },
                 _ = look.tick() => {
-                    if !blocked && flying.front().is_some_and(|one| one.since.elapsed() > STUCK) {
+                    if !blocked && flying.front().is_some_and(|one| one.since.max(awake).elapsed() > STUCK) {
                         return End::Fresh(format!("no confirm in {STUCK:?}"));
                     }
                 }
             }
         }
+    }
+
+    /// Writes one message. On a blocked connection nothing is written, and the library does not come back before it can:
+    /// that is waited for. A connection that is given up instead leaves messages with the broker that it may take long
+    /// after those that another connection has brought meanwhile.
+    async fn send(&self, link: &Link, channel: &Channel, outgoing: Outgoing) -> Result<Flying, (Outgoing, End)> {
+        let message = &outgoing.message;
+        let names = short(&message.exchange).and_then(|exchange| Ok((exchange, short(&message.key)?)));
+        let (exchange, key) = match names {
+            Ok(names) => names,
+            Err(error) => return Err((outgoing, End::Refused(error))),
+        };
+        let options = BasicPublishOptions { mandatory: message.mandatory, ..Default::default() };
+        let sent = {
+            let mut sending = pin!(channel.basic_publish(exchange, key, options, &message.body, message.properties()));
+            let mut state = link.state();
+            let mut since = Instant::now();
+            loop {
+                let blocked = matches!(*state.borrow_and_update(), LinkState::Blocked(_));
+                tokio::select! {
+                    biased;
+                    sent = &mut sending => break sent.map_err(|error| ended(&error)),
+                    changed = state.changed() => {
+                        let now = state.borrow_and_update().clone();
+                        since = Instant::now();
+                        match now {
+                            LinkState::Lost(why) => break Err(End::Lost(why)),
+                            _ if changed.is_err() => break Err(End::Lost("the connection was closed".into())),
+                            now => self.say(&now),
+                        }
+                    }
+                    // It is not withdrawn by that: it may arrive twice.
+                    () = sleep_until(since + STUCK), if !blocked => {
+                        break Err(End::Lost(format!("nothing could be written in {STUCK:?}")));
+                    }
+                }
+            }
+        };
+        match sent {
+            Ok(confirm) => Ok(Flying { outgoing, confirm, since: Instant::now() }),
+            Err(end) => Err((outgoing, end)),
+        }
+    }
+
+    /// Tells whoever looks at the state.
+    fn say(&self, now: &LinkState) {
+        self.tell.send_if_modified(|told| {
+            *told != *now && {
+                *told = now.clone();
+                true
+            }
+        });
     }
 
     /// Nothing that waits can be published.
@@ -310,26 +364,6 @@ async fn confirming(link: &Link) -> Result<Channel, BrokerError> {
     let channel = link.channel().await?;
     answered("asking for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
     Ok(channel)
-}
-
-async fn send(channel: &Channel, outgoing: Outgoing) -> Result<Flying, (Outgoing, End)> {
-    let message = &outgoing.message;
-    let names = short(&message.exchange).and_then(|exchange| Ok((exchange, short(&message.key)?)));
-    let (exchange, key) = match names {
-        Ok(names) => names,
-        Err(error) => return Err((outgoing, End::Refused(error))),
-    };
-    let options = BasicPublishOptions { mandatory: message.mandatory, ..Default::default() };
-    let sending = channel.basic_publish(exchange, key, options, &message.body, message.properties());
-    match tokio::time::timeout(STUCK, sending).await {
-        Ok(Ok(confirm)) => Ok(Flying { outgoing, confirm, since: Instant::now() }),
-        Ok(Err(error)) => {
-            let end = ended(&error);
-            Err((outgoing, end))
-        }
-        // It is not withdrawn by that: it may arrive twice.
-        Err(_) => Err((outgoing, End::Lost(format!("nothing could be written in {STUCK:?}")))),
-    }
 }
 
 fn ended(error: &lapin::Error) -> End {

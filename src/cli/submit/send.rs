@@ -272,7 +272,7 @@ impl Packing {
 }
 
 /// Says on stderr that sending has to wait, and that it goes on.
-fn say(before: &LinkState, now: &LinkState) {
+pub fn say(before: &LinkState, now: &LinkState) {
     match now {
         LinkState::Blocked(why) => eprintln!("the broker takes no messages for now ({why}); waiting"),
         LinkState::Lost(why) => eprintln!("the broker is not there ({why}); waiting for it"),
