@@ -28,14 +28,24 @@ def bucket(name, region="us-east-1", tags=None):
 
 
 def bucket_tags(name, region="us-east-1"):
-    """None when there is no tag set at all."""
+    """None when there is no tag set at all; moto leaves empty values out."""
     s3 = client("s3", region)
     try:
-        return {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=name)["TagSet"]}
+        return {tag["Key"]: tag.get("Value", "") for tag in s3.get_bucket_tagging(Bucket=name)["TagSet"]}
     except s3.exceptions.ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchTagSet":
             return None
         raise
+
+
+def user():
+    """The key of a new user who may do everything."""
+    iam = client("iam")
+    iam.create_user(UserName="tagger")
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam.put_user_policy(UserName="tagger", PolicyName="all", PolicyDocument=json.dumps(everything))
+    made = iam.create_access_key(UserName="tagger")["AccessKey"]
+    return [made["AccessKeyId"], made["SecretAccessKey"]]
 
 
 answer = None

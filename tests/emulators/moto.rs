@@ -1,29 +1,13 @@
 //! moto: the second opinion, with signatures checked by botocore's own signer.
 
 use crate::{
-    emulator::{Emulator, Key, Kind},
+    emulator::{Emulator, Kind},
     tagmill::Home,
 };
 use serde_json::json;
 
 /// The account it plays.
 const ACCOUNT: &str = "123456789012";
-
-/// A running moto with a user who may do everything, and what a test needs made by `script`.
-fn start(script: &str) -> Option<(Emulator, Key)> {
-    let emulator = Emulator::start(Kind::Moto)?;
-    let made = emulator.ask(&format!(
-        "iam = client('iam')
-iam.create_user(UserName='tagger')
-everything = {{'Version': '2012-10-17', 'Statement': [{{'Effect': 'Allow', 'Action': '*', 'Resource': '*'}}]}}
-iam.put_user_policy(UserName='tagger', PolicyName='all', PolicyDocument=json.dumps(everything))
-made = iam.create_access_key(UserName='tagger')['AccessKey']
-{script}
-answer = [made['AccessKeyId'], made['SecretAccessKey']]"
-    ));
-    let text = |n: usize| made[n].as_str().unwrap().to_owned();
-    Some((emulator, Key { id: text(0), secret: text(1) }))
-}
 
 /// From now on every call is verified, or none is.
 fn check_signatures(emulator: &Emulator, on: bool) {
@@ -33,7 +17,7 @@ fn check_signatures(emulator: &Emulator, on: bool) {
 
 #[test]
 fn s3_merges_removes_and_leaves_alone() {
-    let Some((emulator, key)) = start(
+    let Some((emulator, key)) = Emulator::with_user(Kind::Moto,
         "bucket('merge', tags={'team': 'a', 'old': 'x', 'env': 'dev'}); bucket('empty'); bucket('emptied', tags={'old': 'x'})
 bucket('right', tags={'env': 'prod', 'none': ''})",
     ) else {
@@ -62,7 +46,8 @@ bucket('right', tags={'env': 'prod', 'none': ''})",
 
 #[test]
 fn backup_tags_and_untags_by_arn() {
-    let Some((emulator, key)) = start(
+    let Some((emulator, key)) = Emulator::with_user(
+        Kind::Moto,
         "for name in ['v1', 'v2']: client('backup').create_backup_vault(BackupVaultName=name, BackupVaultTags={'team': 'a', 'old': 'x'})",
     ) else {
         return;
@@ -82,7 +67,8 @@ fn backup_tags_and_untags_by_arn() {
 
 #[test]
 fn tagging_sends_twenty_arns_a_call() {
-    let Some((emulator, key)) = start("for n in range(45): bucket(f'bucket-{n}', tags={'team': 'a', 'old': 'x'})")
+    let Some((emulator, key)) =
+        Emulator::with_user(Kind::Moto, "for n in range(45): bucket(f'bucket-{n}', tags={'team': 'a', 'old': 'x'})")
     else {
         return;
     };
@@ -102,7 +88,9 @@ fn tagging_sends_twenty_arns_a_call() {
 
 #[test]
 fn tagging_finds_the_one_that_sinks_a_whole_call() {
-    let Some((emulator, key)) = start("for n in range(19): bucket(f'bucket-{n}')") else { return };
+    let Some((emulator, key)) = Emulator::with_user(Kind::Moto, "for n in range(19): bucket(f'bucket-{n}')") else {
+        return;
+    };
     check_signatures(&emulator, true);
     let missing = "arn:aws:s3:::missing".to_owned();
     let mut buckets: Vec<String> = (0..19).map(|n| format!("arn:aws:s3:::bucket-{n}")).collect();
@@ -119,7 +107,7 @@ fn tagging_finds_the_one_that_sinks_a_whole_call() {
 
 #[test]
 fn tagging_gives_up_on_a_service_that_stays_broken_and_tags_the_others() {
-    let Some((emulator, key)) = start("bucket('good')") else { return };
+    let Some((emulator, key)) = Emulator::with_user(Kind::Moto, "bucket('good')") else { return };
     check_signatures(&emulator, true);
     let queue = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:q1");
     let home = Home::new("aws-tagging", &emulator, &key, "");
