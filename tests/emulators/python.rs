@@ -41,5 +41,5 @@ pub fn succeeds(command: &mut Command) -> Result<String, String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{:?}: {}", command.get_program(), said.lines().last().unwrap_or("failed without a word")))
+    Err(format!("{}: {}", command.get_program().display(), said.lines().last().unwrap_or("failed without a word")))
 }
