@@ -60,7 +60,7 @@ impl Lane {
         CloudConfig {
             domain_id,
             // Bunching on a busy machine is not the lane's fault.
-            rate: Some(Rate { slack_ms: 200.0, ..Rate::new(allowed, 5.0) }),
+            rate: Some(Rate { slack_ms: 500.0, ..Rate::new(allowed, 5.0) }),
             retry_after: self.allowed.is_some().then_some(RetryAfter::Seconds(1)),
             faults: self.faults.clone(),
             ..CloudConfig::new(&self.name, self.api, &self.key(), "sim-secret")

@@ -55,7 +55,9 @@ async fn keep(link: &Link, publisher: &Publisher) -> BrokerError {
                 drop(consumer);
                 match ended {
                     error @ BrokerError::Refused(_) => return error,
-                    error => tracing::warn!(%error, "messages without a queue wait for a moment"),
+                    error if link.is_up() => tracing::warn!(%error, "messages without a queue wait for a moment"),
+                    // The loss of the connection is told elsewhere.
+                    _ => {}
                 }
             }
             Err(error @ BrokerError::Refused(_)) => return error,
