@@ -585,6 +585,15 @@ fn lanes_of_one_entry_that_share_an_account_are_warned_of_once() {
 }
 
 #[test]
+fn a_variable_overrules_the_entry_and_a_stale_exclusion_is_warned_of() {
+    let config = read_with(MANY, &[("TAGMILL__LANES__0__CONCURRENCY", "5")]).unwrap();
+    assert_eq!(config.lanes.iter().map(|lane| lane.concurrency).collect::<Vec<_>>(), [5, 5, 5, 2]);
+    let stale = MANY.replace("- { account: '044455556666'", "- { account: [gone, '044455556666']");
+    assert_snapshot!(warnings(&stale), @"line 6: lanes[0].exclude[0].account: gone is no value of the list account");
+    assert_eq!(names(&stale), names(MANY));
+}
+
+#[test]
 fn ten_times_the_lanes_take_ten_times_as_long_and_not_a_hundred() {
     let list = |count: usize| (0..count).map(|n| format!("v{n}")).collect::<Vec<_>>().join(", ");
     let time = |accounts: usize| {
@@ -729,10 +738,15 @@ proptest! {
 
     #[test]
     fn a_good_config_with_a_few_characters_changed_never_panics(
-        changes in proptest::collection::vec((0..FULL.len(), "[a-z:{}\\[\\],\\- \n\"&*0-9.]"), 1..4)
+        changes in proptest::collection::vec((0..FULL.len(), "[a-z:{}\\[\\],\\- \n\"&*0-9.<>]"), 1..4)
     ) {
-        let mut text = FULL.to_owned();
-        for (at, with) in changes { text.replace_range(at..=at, &with); }
-        let _ = read(&text);
+        for whole in [FULL, MANY] {
+            let mut text = whole.to_owned();
+            for (at, with) in &changes {
+                let at = at % whole.len();
+                text.replace_range(at..=at, with);
+            }
+            let _ = read(&text);
+        }
     }
 }

@@ -47,18 +47,20 @@ impl World {
 
     /// The cloud of a provider and access key, which may be a temporary one.
     pub(super) fn account(&self, provider: Api, access_key: &str) -> Option<&Arc<Cloud>> {
-        self.of(access_key, |api| api == provider)
+        self.of(access_key, |config| config.provider == provider)
     }
 
-    /// Any cloud of a vendor and access key: who somebody is does not depend on the API.
+    /// Any cloud of a vendor and access key, one that knows its account if there is one: who somebody is does not depend
+    /// on the API.
     pub(super) fn anyone(&self, vendor: Vendor, access_key: &str) -> Option<&Arc<Cloud>> {
-        self.of(access_key, |api| api.vendor() == vendor)
+        let known = self.of(access_key, |config| config.provider.vendor() == vendor && config.account_id.is_some());
+        known.or_else(|| self.of(access_key, |config| config.provider.vendor() == vendor))
     }
 
-    fn of(&self, access_key: &str, fits: impl Fn(Api) -> bool) -> Option<&Arc<Cloud>> {
+    fn of(&self, access_key: &str, fits: impl Fn(&CloudConfig) -> bool) -> Option<&Arc<Cloud>> {
         let session = self.session(access_key);
         let key = session.as_ref().map_or(access_key, |session| session.account_key());
-        self.clouds.iter().find(|cloud| fits(cloud.config.provider) && cloud.config.access_key == key)
+        self.clouds.iter().find(|cloud| fits(&cloud.config) && cloud.config.access_key == key)
     }
 
     /// The session of a temporary access key.

@@ -16,6 +16,7 @@ mod huawei;
 mod inspect;
 mod rate;
 mod sign;
+mod sts;
 
 #[test]
 fn the_example_in_the_guide_is_a_valid_configuration() {
