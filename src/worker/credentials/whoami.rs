@@ -46,7 +46,8 @@ pub(super) async fn ask(held: &Held, wanted: &Wanted, around: &Around) -> Result
         Cloud::Aws => aws::caller(credential, wanted, around).await.map(|(account, arn)| (account, Some(arn))),
         Cloud::Huawei => huawei::caller(credential, wanted, around).await,
     };
-    let (account, principal) = answer
-        .map_err(|why| format!("{} does not take the credentials from {} ({why})", wanted.cloud.name(), held.place))?;
+    let (account, principal) = answer.map_err(|why| {
+        format!("{} does not say whose the credentials from {} are ({why})", wanted.cloud.name(), held.place)
+    })?;
     Ok(Identity { account, principal, place: held.place.clone(), expires_at: held.expires_at })
 }
