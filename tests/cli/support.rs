@@ -223,7 +223,7 @@ impl Home {
             .unwrap();
         let out = Stream::read(child.stdout.take().unwrap());
         let err = Stream::read(child.stderr.take().unwrap());
-        Running { child, out, err, what: args.join(" ") }
+        Running { child: Kept(child), out, err, what: args.join(" ") }
     }
 }
 
@@ -256,9 +256,34 @@ impl Stream {
     }
 }
 
+/// A process that does not outlive its test.
+struct Kept(Child);
+
+impl std::ops::Deref for Kept {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Kept {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, and need not be.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A command on its way.
 pub struct Running {
-    child: Child,
+    child: Kept,
     out: Stream,
     err: Stream,
     what: String,
