@@ -106,9 +106,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(error) => return Ok(exit::because(exit::CONFIG, error)),
     };
-    for text in config.not_yet() {
-        eprintln!("{}: warning: {text}", args.config.display());
-    }
     let place = match (args.dry_run, fleet::place(&config)) {
         (true, _) => None,
         (false, Ok(place)) => Some(place),

@@ -68,9 +68,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(exit::because(exit::CONFIG, error)),
     };
     let path = args.config.display();
-    for text in config.not_yet() {
-        tracing::warn!("{path}: {text}");
-    }
     let lanes = match chosen(&config, &args.lanes) {
         Ok(lanes) => lanes,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
