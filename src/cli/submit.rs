@@ -7,7 +7,6 @@ mod send;
 use super::{
     exit,
     files::{Input, Reader},
-    fleet::{self, Place},
     interrupt::Interrupts,
     report::{self, Output},
     watch,
@@ -23,6 +22,7 @@ use crate::{
         },
     },
     config,
+    fleet::{self, Place},
     worker::clock,
 };
 use anyhow::Context as _;

@@ -1,9 +1,10 @@
 //! `tagmill worker`: works for a fleet until it is told to stop.
 
-use super::{exit, fleet, notify::Notify};
+use super::{exit, notify::Notify};
 use crate::{
     broker::rabbitmq::{Settings, Window},
     config::{self, Config, LaneConfig},
+    fleet,
     job::LaneName,
     telemetry,
     worker::{self, Member, Service, Waits, Worker},
