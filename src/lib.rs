@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod event;
 pub mod job;
 pub mod lane;
 pub mod plan;
