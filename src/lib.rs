@@ -47,6 +47,8 @@ pub mod config;
 #[cfg(feature = "runtime")]
 pub mod file;
 #[cfg(feature = "runtime")]
+pub mod fleet;
+#[cfg(feature = "runtime")]
 pub mod sim;
 #[cfg(feature = "runtime")]
 pub mod telemetry;

@@ -90,9 +90,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(error) => return Ok(exit::because(exit::CONFIG, error)),
     };
-    for text in config.not_yet() {
-        eprintln!("{}: warning: {text}", args.config.display());
-    }
     if config.broker.is_some() {
         eprintln!("{}: warning: {BESIDE_A_FLEET}", args.config.display());
     }

@@ -4,7 +4,7 @@ mod render;
 mod select;
 mod store;
 
-use super::{desk::Desk, exit};
+use super::exit;
 use crate::{
     broker::{
         BrokerError, DeadFilter, Pick,
@@ -12,6 +12,7 @@ use crate::{
         rabbitmq::dead::Replay,
     },
     config,
+    fleet::{Dead, Desk},
     worker::clock,
 };
 use clap::{Args, Subcommand, ValueEnum};
@@ -21,7 +22,7 @@ use std::{
     io::{BufRead, IsTerminal, Write},
     path::PathBuf,
 };
-use store::{Fleet, Store};
+use store::Store;
 
 /// Done as asked.
 pub const OK: u8 = 0;
@@ -169,11 +170,11 @@ pub async fn run_on(args: Dlq, mut console: Console<'_>) -> anyhow::Result<Outco
             Embedded::open(&state).map(Store::Embedded).map_err(|error| (UNAVAILABLE, error.to_string()))
         }
         Place::Broker(broker) => match Desk::open(&broker, "dlq").await {
-            Ok(desk) => match Fleet::open(desk, now).await {
+            Ok(desk) => match Dead::open(desk, now).await {
                 Ok(fleet) => Ok(Store::Fleet(Box::new(fleet))),
                 Err(error) => Err((UNAVAILABLE, error.to_string())),
             },
-            Err(error) => Err((error.code(), error.to_string())),
+            Err(error) => Err((exit::of_desk(&error), error.to_string())),
         },
         Place::Unknown(why) => Err((exit::CONFIG, why)),
     };

@@ -1,10 +1,6 @@
 //! `tagmill pause` and `tagmill resume`: what lanes shall do, whoever has them now and later.
 
-use super::{
-    desk::Desk,
-    exit, fleet, report,
-    status::lanes::{known, owner},
-};
+use super::{exit, report};
 use crate::{
     broker::{
         BrokerError, Orders,
@@ -15,6 +11,10 @@ use crate::{
         },
     },
     config,
+    fleet::{
+        self, Desk,
+        look::{known, owner},
+    },
     job::{LaneName, suggest},
     worker::clock,
 };
@@ -63,7 +63,7 @@ pub async fn run(args: Args, wish: Wish) -> anyhow::Result<ExitCode> {
     };
     let desk = match Desk::open(broker, "pause").await {
         Ok(desk) => desk,
-        Err(error) => return Ok(exit::because(error.code(), error)),
+        Err(error) => return Ok(exit::because(exit::of_desk(&error), error)),
     };
     let in_config: Vec<LaneName> = config.lanes.iter().map(|lane| lane.name.clone()).collect();
     let done = give(&args, wish, &desk, &in_config).await;

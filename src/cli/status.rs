@@ -1,13 +1,13 @@
 //! `tagmill status`: the lanes of a fleet, their workers, and what waits where. Works without the management plugin.
 
-pub mod lanes;
 mod render;
 
-use super::{desk::Desk, exit, fleet, report};
+use super::{exit, report};
 use crate::{
     broker::{BrokerError, rabbitmq::control::Asker},
-    config,
-    job::LaneName,
+    config::{self, LaneConfig},
+    event::LaneFacts,
+    fleet::{self, Desk, look},
     worker::clock,
 };
 use std::{
@@ -48,9 +48,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let desk = match Desk::open(broker, "status").await {
         Ok(desk) => desk,
-        Err(error) => return Ok(exit::because(error.code(), error)),
+        Err(error) => return Ok(exit::because(exit::of_desk(&error), error)),
     };
-    let lanes: Vec<LaneName> = config.lanes.iter().map(|lane| lane.name.clone()).collect();
+    let lanes: Vec<LaneFacts> = config.lanes.iter().map(LaneConfig::facts).collect();
     let shown = show(&args, &desk, &lanes).await;
     desk.close().await;
     match shown {
@@ -65,11 +65,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-async fn show(args: &Args, desk: &Desk, config: &[LaneName]) -> anyhow::Result<()> {
+async fn show(args: &Args, desk: &Desk, config: &[LaneFacts]) -> anyhow::Result<()> {
     let mut asker = Asker::new(&desk.link).await?;
     let on_a_screen = args.watch && io::stdout().is_terminal();
     loop {
-        let fleet = lanes::look(&desk.link, &mut asker, config).await?;
+        let fleet = look::look(&desk.link, &mut asker, config).await?;
         let text = render::text(&fleet, args.output, clock::wall());
         let mut out = io::stdout().lock();
         write!(out, "{}{text}", if on_a_screen { CLEAR } else { "" })?;

@@ -7,7 +7,6 @@ mod send;
 use super::{
     exit,
     files::{Input, Reader},
-    fleet::{self, Place},
     interrupt::Interrupts,
     report::{self, Output},
     watch,
@@ -23,6 +22,7 @@ use crate::{
         },
     },
     config,
+    fleet::{self, Place},
     worker::clock,
 };
 use anyhow::Context as _;
@@ -106,9 +106,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(error) => return Ok(exit::because(exit::CONFIG, error)),
     };
-    for text in config.not_yet() {
-        eprintln!("{}: warning: {text}", args.config.display());
-    }
     let place = match (args.dry_run, fleet::place(&config)) {
         (true, _) => None,
         (false, Ok(place)) => Some(place),

@@ -6,19 +6,14 @@ mod ledger;
 
 pub(super) use follow::{Options, config_option, follow};
 
-use super::{
-    exit,
-    fleet::{self, Place},
-    interrupt::Interrupts,
-    report::Output,
-    submit::Stop,
-};
+use super::{exit, interrupt::Interrupts, report::Output, submit::Stop};
 use crate::{
     broker::rabbitmq::{
         Batch, Gauge, Link,
         watch::{HELD, Read, Tail, bind_job, browse},
     },
     config,
+    fleet::{self, Place},
     job::{JobId, Receipt},
     worker::clock,
 };

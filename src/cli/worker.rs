@@ -1,9 +1,10 @@
 //! `tagmill worker`: works for a fleet until it is told to stop.
 
-use super::{exit, fleet, notify::Notify};
+use super::{exit, notify::Notify};
 use crate::{
     broker::rabbitmq::{Settings, Window},
     config::{self, Config, LaneConfig},
+    fleet,
     job::LaneName,
     telemetry,
     worker::{self, Member, Service, Waits, Worker},
@@ -68,9 +69,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(exit::because(exit::CONFIG, error)),
     };
     let path = args.config.display();
-    for text in config.not_yet() {
-        tracing::warn!("{path}: {text}");
-    }
     let lanes = match chosen(&config, &args.lanes) {
         Ok(lanes) => lanes,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),

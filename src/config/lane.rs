@@ -1,9 +1,10 @@
 //! One lane of the config, proven.
 
-use super::credentials::{Cloud, Credentials, endpoint};
+use super::credentials::{Base, Cloud, Credentials, endpoint};
 use super::read::{Notes, Section};
 use super::tree::Tree;
 use super::valid::Catalog;
+use crate::event::LaneFacts;
 use crate::job::{LaneName, suggest};
 use crate::provider::{Entry, Settings};
 use std::time::Duration;
@@ -88,6 +89,31 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_hours(24);
 
 impl LaneConfig {
+    /// What events are held against to find the lane they are for.
+    pub fn facts(&self) -> LaneFacts {
+        LaneFacts {
+            name: self.name.clone(),
+            provider: self.provider.name.to_owned(),
+            region: self.settings.region.clone(),
+            regional: self.provider.regional,
+            account: self.account(),
+        }
+    }
+
+    /// The account it works in, as far as the config says so.
+    fn account(&self) -> Option<String> {
+        let owner = || match &self.credentials.base {
+            Base::Keys { domain_id, .. } => domain_id.clone(),
+            _ => None,
+        };
+        // arn:aws:iam::ACCOUNT:role/NAME, acs:ram::ACCOUNT:role/NAME
+        let role = || {
+            let arn = &self.credentials.role.as_ref()?.arn;
+            arn.split(':').rev().nth(1).filter(|account| !account.is_empty()).map(str::to_owned)
+        };
+        self.settings.account_id.clone().or_else(role).or_else(owner)
+    }
+
     /// `fleet` says that other workers may take the lane over.
     pub(super) fn read(tree: &Tree, path: &str, catalog: &Catalog, fleet: bool, notes: &mut Notes) -> Option<Self> {
         let section = Section::open(tree, path, &FIELDS, notes)?;
@@ -169,7 +195,6 @@ fn settings(section: &Section<'_>, cloud: &str, notes: &mut Notes) -> Option<Set
         section.error("delete_with_value", notes, "is for Huawei Cloud only");
     }
     for (name, cloud_wanted, text) in [
-        ("account_id", "aws-", "is for AWS only"),
         ("path_style", "aws-s3", "is for aws-s3 only"),
         ("verify", "aws-s3", "is for aws-s3 only"),
         ("allow_cloudformation_stacks", "aws-tagging", "is for aws-tagging only"),
@@ -180,8 +205,13 @@ fn settings(section: &Section<'_>, cloud: &str, notes: &mut Notes) -> Option<Set
     }
     let (resources_per_call, tags_per_call) = (limit("resources_per_call", notes), limit("tags_per_call", notes));
     let account_id = section.parsed("account_id", notes, |text| {
-        let fits = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
-        if fits { Ok(text.to_owned()) } else { Err("an AWS account has 12 digits; write them in quotes".into()) }
+        let digits = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+        let plain = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        match cloud.starts_with("aws-") {
+            true if !digits => Err("an AWS account has 12 digits; write them in quotes".into()),
+            false if !plain => Err("an account has only letters, digits and -".into()),
+            _ => Ok(text.to_owned()),
+        }
     });
     let (path_style, verify) = (section.flag("path_style", notes), section.flag("verify", notes));
     let allow_cloudformation_stacks = section.flag("allow_cloudformation_stacks", notes);

@@ -21,8 +21,10 @@ pub struct RawConfig {
     /// One entry per tagging API, account and region.
     #[schemars(length(min = 1))]
     pub lanes: Vec<RawLane>,
-    /// Rules that turn cloud events into jobs.
-    pub rules: Option<Vec<serde_json::Value>>,
+    /// Where cloud events come from, and how long they are remembered.
+    pub events: Option<RawEvents>,
+    /// Rules that turn cloud events into jobs. Every rule that is for an event makes jobs of it.
+    pub rules: Option<Vec<RawRule>>,
 }
 
 /// Where jobs come from in a fleet.
@@ -81,8 +83,182 @@ pub struct RawWindow {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawServer {
-    /// Address and port. Default `127.0.0.1:9464`.
+    /// Address and port. Default `127.0.0.1:9464`. Beyond this machine only with tokens.
     pub listen: Option<String>,
+    /// Who may do what. Left out: whoever reaches the address may do all.
+    pub tokens: Option<Vec<RawToken>>,
+    /// How much it takes.
+    pub limits: Option<RawServerLimits>,
+}
+
+/// A bearer token.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawToken {
+    /// Whose it is; it stands in the log beside every change.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
+    pub name: String,
+    /// The token; better a reference.
+    pub secret: RawSecret,
+    /// What it allows.
+    #[schemars(length(min = 1))]
+    pub scopes: Vec<RawScope>,
+}
+
+/// What a token allows.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawScope {
+    /// To look.
+    Read,
+    /// To pause and resume lanes, to replay and discard dead letters.
+    Operate,
+    /// To hand in jobs and events.
+    Ingest,
+}
+
+/// How much the server takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawServerLimits {
+    /// Megabytes of a request's body at most. Default 8.
+    #[schemars(range(min = 1, max = 64))]
+    pub body_megabytes: Option<u32>,
+    /// Requests at the same time. Default 64.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub concurrency: Option<u32>,
+    /// One request, such as `10s` (the default).
+    pub timeout: Option<String>,
+}
+
+/// Where cloud events come from, and how long they are remembered.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawEvents {
+    /// How long an event is remembered, so that it is taken once. Default `24h`.
+    pub dedup: Option<String>,
+    /// How long after an event "not found" means "not there yet". Default `15m`.
+    pub grace: Option<String>,
+    /// Huawei Cloud: project ids and their regions.
+    pub regions: Option<BTreeMap<String, String>>,
+    /// Alibaba Cloud: how the sender of events over HTTP is known.
+    pub alibaba: Option<RawAlibabaEvents>,
+    /// Queues of the broker that hold raw events.
+    pub queues: Option<Vec<RawEventQueue>>,
+}
+
+/// How the sender of Alibaba Cloud's events is known.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawAlibabaEvents {
+    /// Check its signature. Default false.
+    pub verify: Option<bool>,
+    /// The address that events are sent to, as the console has it: it is part of what is signed.
+    pub url: Option<String>,
+}
+
+/// A queue of the broker that holds raw events.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawEventQueue {
+    /// Its name. It is there already: whoever sends to it has made it.
+    pub queue: String,
+    /// How its events are read.
+    pub source: RawEventSource,
+}
+
+/// Who an event came from.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawEventSource {
+    /// Amazon EventBridge.
+    Aws,
+    /// EventBridge of Alibaba Cloud.
+    Alibaba,
+    /// Cloud Trace Service of Huawei Cloud.
+    Huawei,
+    /// Anything else that speaks CloudEvents.
+    CloudEvents,
+}
+
+/// Which jobs follow from which events.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawRule {
+    /// Its name, unique among the rules. Default `rule-1` and so on.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
+    pub name: Option<String>,
+    /// The clouds it is for.
+    pub source: RawOneOrMany<RawEventSource>,
+    /// Names such as `RunInstances` or `ec2:RunInstances`. Left out: every creation that `tagmill rules list` knows.
+    pub event: Option<RawOneOrMany<String>>,
+    /// Where the ids stand in the record (JMESPath). Left out: as `tagmill rules list` says.
+    pub ids: Option<RawIds>,
+    /// A condition (minijinja expression) over `event`, `creator`, `account`, `region`, ...
+    pub when: Option<String>,
+    /// Where its jobs go. Left out: to the lane of the event's account and region.
+    pub lane: Option<RawRuleLane>,
+    /// Tags to set: values are templates (minijinja). One that does not resolve is left out.
+    pub set: Option<BTreeMap<String, String>>,
+    /// Keys to remove.
+    pub unset: Option<RawOneOrMany<String>>,
+    /// Replace tags that are there, where the API can tell. Default false.
+    pub update: Option<bool>,
+}
+
+/// One, or a list.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawOneOrMany<T> {
+    /// One.
+    One(T),
+    /// Several.
+    Many(Vec<T>),
+}
+
+/// Where ids stand, and how the resources are named.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawIds {
+    /// The path alone: ids are in the form that the provider wants.
+    Path(String),
+    /// More than that.
+    Full(RawFullIds),
+}
+
+/// Where ids stand, and how the resources are named.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawFullIds {
+    /// JMESPath in the record.
+    pub path: String,
+    /// The id as the provider wants it: a template with `id`.
+    pub id: Option<String>,
+    /// The type as the provider wants it: a template with `id`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+}
+
+/// Where the jobs of a rule go.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawRuleLane {
+    /// A lane's name, or a template that makes one.
+    Name(String),
+    /// Which lanes may be found.
+    Find(RawFindLane),
+}
+
+/// Which lanes may be found.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawFindLane {
+    /// Only lanes of this provider.
+    pub provider: Option<String>,
+    /// In place of the event's account.
+    pub account: Option<String>,
+    /// In place of the event's region.
+    pub region: Option<String>,
 }
 
 /// One tagging API at one account and region: one credential, one rate limit, one queue.
@@ -123,8 +299,9 @@ pub struct RawLane {
     pub signature: Option<RawSignature>,
     /// Huawei Cloud: batch-delete sends an empty value with each key, as some editions want it.
     pub delete_with_value: Option<bool>,
-    /// AWS: the account the resources belong to; others are refused. In quotes: an account may begin with 0.
-    #[schemars(regex(pattern = r"^([0-9]{12}|.*<[^<>]+>.*)$"))]
+    /// The account the resources belong to: events of that account find the lane by it. AWS: resources of another
+    /// account are refused. In quotes: an account may begin with 0.
+    #[schemars(regex(pattern = r"^([A-Za-z0-9-]{1,64}|.*<[^<>]+>.*)$"))]
     pub account_id: Option<String>,
     /// `aws-s3`: the bucket in the path (`true`) or in the host (`false`). Left out: in the host, with `endpoint` in the path.
     pub path_style: Option<bool>,

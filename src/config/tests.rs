@@ -2,6 +2,7 @@
 
 use super::load::parse_with;
 use super::*;
+use crate::event::{LaneSpec, Source};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use std::path::Path;
@@ -32,7 +33,10 @@ broker:
   prefix: team-a.tagmill
   window: { messages: 500, megabytes: 16 }
 state: /var/lib/tagmill
-server: { listen: "0.0.0.0:9464" }
+server:
+  listen: "0.0.0.0:9464"
+  tokens: [{ name: ci, secret: { env: CI_TOKEN }, scopes: [read, ingest] }]
+  limits: { body_megabytes: 2, concurrency: 8, timeout: 5s }
 lanes:
   - name: huawei-prod
     provider: huawei-tms
@@ -50,8 +54,23 @@ lanes:
     provider: alibaba-ecs
     region: eu-central-1
     signature: v1
+events:
+  dedup: 2h
+  grace: 5m
+  regions: { "0706": cn-north-4 }
+  alibaba: { verify: true, url: https://tagmill.example.com/v1/events/alibaba }
+  queues: [{ queue: my-events, source: alibaba }]
 rules:
-  - { match: { source: x }, n: 1 }
+  - { name: owner, source: [huawei, alibaba], set: { owner: "{{ creator }}" } }
+  - source: alibaba
+    event: rds:CreateDBInstance
+    ids: { path: referencedResources, id: "{{ id }}", type: INSTANCE }
+    when: creator is defined
+    lane: { provider: alibaba-rds, account: "1", region: eu-central-1 }
+    set: { team: x }
+    unset: [temp]
+    update: true
+  - { source: huawei, event: createServer, lane: huawei-prod, set: { a: b } }
 "#;
 
 #[test]
@@ -63,8 +82,19 @@ fn a_full_config_is_read_field_by_field_and_defaults_fill_the_rest() {
     assert_eq!((broker.topology, broker.tls.ca), (Topology::Assert, Some("/etc/ca.pem".into())));
     assert_eq!((&*broker.prefix, broker.window), ("team-a.tagmill", Window { messages: 500, megabytes: 16 }));
     assert_eq!(config.state, Path::new("/var/lib/tagmill"));
-    assert_eq!(config.server.unwrap().listen.port(), 9464);
-    assert_eq!(config.rules, [serde_json::json!({"match": {"source": "x"}, "n": 1})]);
+    let server = config.server.unwrap();
+    assert_eq!(server.listen.port(), 9464);
+    assert_eq!(server.limits, ServerLimits { body_megabytes: 2, concurrency: 8, timeout: Duration::from_secs(5) });
+    assert_eq!((&*server.tokens[0].name, &*server.tokens[0].scopes), ("ci", &[Scope::Read, Scope::Ingest][..]));
+    let events = &config.events;
+    assert_eq!((events.dedup, events.grace), (Duration::from_hours(2), Duration::from_mins(5)));
+    assert_eq!((&*events.queues[0].queue, &*events.regions["0706"]), ("my-events", "cn-north-4"));
+    assert!(events.alibaba.verify);
+    assert_eq!(config.rules.names().collect::<Vec<_>>(), ["owner", "rule-2", "rule-3"]);
+    let rules: Vec<_> = config.rules.specs().collect();
+    assert_eq!(rules[0].sources, [Source::Huawei, Source::Alibaba]);
+    assert!(rules[1].update && !rules[0].update);
+    assert_eq!(rules[2].lane, LaneSpec::Named("huawei-prod".into()));
     let [huawei, ali] = &*config.lanes else { panic!("two lanes") };
     assert_eq!((huawei.name.as_str(), huawei.provider.name), ("huawei-prod", "huawei-tms"));
     assert_eq!(huawei.settings.endpoint.as_deref(), Some("http://127.0.0.1:9001"));
@@ -82,6 +112,8 @@ fn a_full_config_is_read_field_by_field_and_defaults_fill_the_rest() {
 
     let least = read("lanes: [{name: a, provider: huawei-tms, region: x}]").unwrap();
     assert_eq!((least.state.as_path(), least.broker, least.server), (Path::new("./tagmill-state"), None, None));
+    assert_eq!(least.events, Events::default());
+    assert!(least.rules.is_empty());
 }
 
 #[test]
@@ -115,8 +147,7 @@ lanes:
 "#,
     );
     assert_snapshot!(text, @r#"
-    tagmill.yaml: 8 things are wrong:
-      line 3: lanes[0].account_id: is for AWS only
+    tagmill.yaml: 7 things are wrong:
       line 3: lanes[0].path_style: is for aws-s3 only
       line 3: lanes[0].verify: is for aws-s3 only
       line 4: lanes[1].verify: is for aws-s3 only
@@ -201,6 +232,65 @@ rules: 5
       line 33: lanes[4].limits.tags_per_call: alibaba-ecs takes at most 10; limits can only be lowered
       line 34: lanes[5]: expected a section, found text
       line 35: rules: expected a list, found a number
+    ");
+}
+
+#[test]
+fn everything_that_is_wrong_with_server_events_and_rules_is_told_with_its_line() {
+    let text = wrong(
+        r#"
+lanes: [{ name: tms, provider: huawei-tms, region: cn-north-4 }]
+server:
+  listen: 0.0.0.0:9464
+  limits: { concurrency: 0 }
+events: { dedup: 1y, alibaba: { verify: true }, queues: [{ queue: q, source: ali }] }
+rules:
+  - { name: a, source: hauwei, set: { owner: "{{ creator" } }
+  - { name: a, source: huawei, event: createServer, set: { n: 5 }, lane: tmss }
+  - source: huawei
+    event: createThing
+    when: "a =="
+    lane: { provider: aws-s4 }
+    set: { owner: "{{ creator }}" }
+  - { name: b, source: huawei, event: createThing, ids: "a[", unset: [x], set: { x: y } }
+"#,
+    );
+    assert_snapshot!(text, @r"
+    tagmill.yaml: 16 things are wrong:
+      line 4: server.listen: without tokens only this machine may be listened on (127.0.0.1): add server.tokens
+      line 5: server.limits.concurrency: must be from 1 to 10000
+      line 6: events.dedup: expected a length of time such as 500ms, 90s, 15m, 6h or 7d
+      line 6: events.alibaba.url: is missing: the address that events are sent to is part of what is signed
+      line 6: events.queues[0].source: there is no source ali; known are aws, alibaba, huawei, cloudevents
+      line 8: rules[0].source: there is no source hauwei; did you mean huawei?; known are aws, alibaba, huawei, cloudevents
+      line 8: rules[0].set.owner: unexpected end of input, expected end of variable block
+      line 9: rules[1].set.n: expected text, found a number; put it in quotes
+      line 9: rules[1].lane: there is no such lane; did you mean tms?
+      line 9: rules[1].name: another rule has this name
+      line 11: rules[2].event: createThing is not in the table of creations (`tagmill rules list`): say where its ids stand with `ids`
+      line 12: rules[2].when: unexpected end of input, expected expression
+      line 13: rules[2].lane.provider: there is no provider aws-s4; did you mean aws-s3?
+      line 15: rules[3].unset: x is also in `set`
+      line 15: rules[3].lane: with `ids` of your own say the provider, or the lane
+      line 15: rules[3].ids: no JMESPath: Parse error: Expected number, ':', or '*' -- found Eof (line 0, column 2)
+    ");
+    let text = wrong(
+        r#"
+lanes: [{ name: tms, provider: huawei-tms, region: cn-north-4 }]
+server:
+  listen: 0.0.0.0:9464
+  tokens:
+    - { name: a, secret: PLAIN-SECRET, scopes: [reed] }
+    - { name: a b, scopes: [] }
+"#,
+    );
+    assert!(!text.contains("PLAIN-SECRET"));
+    assert_snapshot!(text, @"
+    tagmill.yaml: 4 things are wrong:
+      line 6: server.tokens[0].scopes: there are read, operate and ingest; did you mean read?
+      line 7: server.tokens[1].secret: is missing
+      line 7: server.tokens[1].name: a name has at most 64 characters of a-z A-Z 0-9 . _ -
+      line 7: server.tokens[1].scopes: is empty: there are read, operate and ingest
     ");
 }
 
@@ -679,7 +769,8 @@ fn the_schema_and_the_reader_know_the_same_fields() {
         assert!(!told.contains("unknown field"), "{path}: {told}");
     }
     // And the other way round: what the reader names as known, the schema has.
-    let nonsense = "{x_: 5, broker: {x_: 1, tls: {x_: 1}, window: {x_: 1}}, server: {x_: 1}, lanes: [{x_: 1, credentials: {x_: 1, token: {x_: 1}, assume_role: {x_: 1}}, \
+    let nonsense = "{x_: 5, broker: {x_: 1, tls: {x_: 1}, window: {x_: 1}}, server: {x_: 1, tokens: [{x_: 1}], limits: {x_: 1}}, events: {x_: 1, alibaba: {x_: 1}, queues: [{x_: 1}]}, \
+        rules: [{x_: 1, ids: {x_: 1}, lane: {x_: 1}}], lanes: [{x_: 1, credentials: {x_: 1, token: {x_: 1}, assume_role: {x_: 1}}, \
         rate: {x_: 1}, limits: {x_: 1}, retry: {x_: 1}}, {for_each: {any: {x_: 1}}}]}";
     let told = wrong(nonsense);
     let mut names: Vec<&str> =

@@ -60,22 +60,6 @@ impl Tree {
             Shape::Map(_) => "a section",
         }
     }
-
-    /// As a plain value, for what a later step reads.
-    pub(super) fn to_json(&self) -> serde_json::Value {
-        use serde_json::Value;
-        match &self.shape {
-            Shape::Null => Value::Null,
-            Shape::Bool(flag) => (*flag).into(),
-            Shape::Int(number) => {
-                i64::try_from(*number).map_or_else(|_| Value::String(number.to_string()), Value::from)
-            }
-            Shape::Float(number) => (*number).into(),
-            Shape::Text(text) => text.clone().into(),
-            Shape::List(list) => list.iter().map(Self::to_json).collect(),
-            Shape::Map(fields) => fields.iter().map(|(key, value)| (key.clone(), value.to_json())).collect(),
-        }
-    }
 }
 
 impl<'de> Deserialize<'de> for Tree {

@@ -5,12 +5,13 @@ use super::expand::Expansion;
 use super::lane::LaneConfig;
 use super::read::{Complaint, Notes, Section};
 use super::tree::Tree;
-use super::{lanes, overlap};
+use super::{Events, Server, lanes, overlap, rules};
+use crate::event::Rules;
 use crate::provider::{self, Entry};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-const FIELDS: [&str; 5] = ["broker", "state", "server", "lanes", "rules"];
+const FIELDS: [&str; 6] = ["broker", "state", "server", "lanes", "events", "rules"];
 
 /// A config whose every field has been checked.
 #[derive(Clone, Debug)]
@@ -25,17 +26,12 @@ pub struct Config {
     pub lanes: Vec<LaneConfig>,
     /// The entries of `lanes` that stand for many.
     pub expansions: Vec<Expansion>,
-    /// Rules as they stand.
-    pub rules: Vec<serde_json::Value>,
+    /// Everything about events but the rules.
+    pub events: Events,
+    /// Rules that turn events into jobs, every path and template in them checked.
+    pub rules: Arc<Rules>,
     /// What works but is worth a look.
     pub warnings: Vec<Complaint>,
-}
-
-/// The HTTP server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// Address and port.
-    pub listen: SocketAddr,
 }
 
 /// The providers a config may name.
@@ -50,15 +46,6 @@ pub(super) const BUILT_IN: Catalog =
     Catalog { find: provider::find, names: || provider::ALL.iter().map(|entry| entry.name).collect() };
 
 impl Config {
-    /// What the config asks for and this version does not do, told wherever the config is used.
-    pub fn not_yet(&self) -> Vec<&'static str> {
-        let asked = [
-            (self.server.is_some(), "server: this version serves no HTTP"),
-            (!self.rules.is_empty(), "rules: this version takes no events"),
-        ];
-        asked.into_iter().filter(|(is_there, _)| *is_there).map(|(_, text)| text).collect()
-    }
-
     /// Proves a tree, or tells everything that is wrong with it.
     pub(super) fn read(
         tree: &Tree,
@@ -85,20 +72,15 @@ fn read(tree: &Tree, folder: &Path, catalog: &Catalog, notes: &mut Notes) -> Opt
     let section = Section::open(tree, "", &FIELDS, notes)?;
     let state = section.text("state", notes).unwrap_or("./tagmill-state").into();
     let broker = Broker::read(&section, notes);
-    let server = section.section("server", &["listen"], notes).and_then(|section| server(&section, notes));
-    let rules = section.list("rules", notes).unwrap_or_default().iter().map(Tree::to_json).collect();
+    let server = Server::read(&section, notes);
+    let events = Events::read(&section, notes);
     let (lanes, expansions) = lanes::read(&section, folder, catalog, notes);
     overlap::check(&lanes, notes);
-    let lanes = lanes.into_iter().map(|(_, lane)| lane).collect();
-    Some(Config { broker, state, server, lanes, expansions, rules, warnings: Vec::new() })
-}
-
-fn server(section: &Section<'_>, notes: &mut Notes) -> Option<Server> {
-    if !section.has("listen") {
-        return Some(Server { listen: SocketAddr::from(([127, 0, 0, 1], 9464)) });
+    let lanes: Vec<LaneConfig> = lanes.into_iter().map(|(_, lane)| lane).collect();
+    let names: Vec<_> = lanes.iter().map(|lane| lane.name.clone()).collect();
+    let rules = rules::read(&section, &events, &names, notes);
+    if !events.queues.is_empty() && broker.is_none() {
+        section.error("events", notes, "queues: they are queues of the broker, and the config names none");
     }
-    let listen = section.parsed("listen", notes, |text| {
-        text.parse().map_err(|_| "expected an address and a port such as 127.0.0.1:9464".to_owned())
-    });
-    Some(Server { listen: listen? })
+    Some(Config { broker, state, server, lanes, expansions, events, rules: rules?, warnings: Vec::new() })
 }

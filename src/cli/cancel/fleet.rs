@@ -3,8 +3,9 @@
 use super::{Args, confirmed};
 use crate::{
     broker::{BrokerError, CancelOrder, rabbitmq::orders},
-    cli::{desk::Desk, exit, fleet, pause::unknown, report, status::lanes::known},
+    cli::{exit, pause::unknown, report},
     config::Config,
+    fleet::{self, Desk, look::known},
     job::LaneName,
     worker::clock,
 };
@@ -21,7 +22,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     };
     let desk = match Desk::open(broker, "cancel").await {
         Ok(desk) => desk,
-        Err(error) => return Ok(exit::because(error.code(), error)),
+        Err(error) => return Ok(exit::because(exit::of_desk(&error), error)),
     };
     let in_config: Vec<LaneName> = config.lanes.iter().map(|lane| lane.name.clone()).collect();
     let done = order(args, &desk, &in_config).await;

@@ -4,11 +4,9 @@ use crate::{
     broker::{
         BrokerError, DeadCount, DeadEntry, DeadFilter, Pick, StoredDead,
         embedded::{DeadCursor, Embedded, Replayed},
-        rabbitmq::dead::{DeadLetters, Index, Picked, Replay},
     },
-    cli::desk::Desk,
+    fleet::Dead,
 };
-use jiff::Timestamp;
 
 /// Dead letters read at a time.
 const PAGE: usize = 500;
@@ -16,43 +14,7 @@ const PAGE: usize = 500;
 /// Dead letters, wherever they are.
 pub(super) enum Store {
     Embedded(Embedded),
-    Fleet(Box<Fleet>),
-}
-
-/// The dead letters of a fleet, as they were when they were first looked at.
-pub(super) struct Fleet {
-    desk: Desk,
-    letters: DeadLetters,
-    index: Index,
-    now: Timestamp,
-}
-
-impl Fleet {
-    pub(super) async fn open(desk: Desk, now: Timestamp) -> Result<Self, BrokerError> {
-        let letters = DeadLetters::new(desk.link.clone());
-        let index = letters.index(now).await?;
-        Ok(Self { desk, letters, index, now })
-    }
-
-    /// Messages without a queue that could not be looked at.
-    pub(super) fn unseen(&self) -> u64 {
-        self.index.unseen()
-    }
-
-    /// What was picked, unless one of the ids is not there any more.
-    fn picked(&self, pick: &Pick) -> Result<Picked, BrokerError> {
-        let gone = |id| BrokerError::Storage(format!("the dead letter {id} is not there any more"));
-        self.index.pick(pick).map_err(gone)
-    }
-
-    pub(super) async fn replay(&self, pick: &Pick) -> Result<Replay, BrokerError> {
-        let publisher = self.desk.publisher();
-        Ok(self.letters.replay(&publisher, &self.index, &self.picked(pick)?, self.now).await)
-    }
-
-    pub(super) async fn close(&self) {
-        self.desk.close().await;
-    }
+    Fleet(Box<Dead>),
 }
 
 impl Store {
@@ -67,7 +29,7 @@ impl Store {
             Self::Embedded(queue) => queue,
             Self::Fleet(fleet) => {
                 let filter = DeadFilter { limit: Some(limit), ..filter.clone() };
-                let (mut all, mut count) = (fleet.index.entries(&filter).cloned().peekable(), 0);
+                let (mut all, mut count) = (fleet.entries(&filter).cloned().peekable(), 0);
                 while all.peek().is_some() {
                     let page: Vec<DeadEntry> = all.by_ref().take(PAGE).collect();
                     count += page.len() as u64;
@@ -94,8 +56,7 @@ impl Store {
         let queue = match self {
             Self::Embedded(queue) => queue,
             Self::Fleet(fleet) => {
-                let picked = fleet.picked(&Pick::Matching(filter.clone()))?;
-                return fleet.letters.read(&fleet.index, &picked, fleet.now, |dead| each(&dead)).await;
+                return fleet.letters(filter, each).await;
             }
         };
         let mut pages = Pages::new(filter.limit.unwrap_or(u64::MAX));
@@ -109,25 +70,17 @@ impl Store {
 
     /// One letter.
     pub(super) async fn letter(&self, id: &str) -> anyhow::Result<Option<StoredDead>> {
-        let fleet = match self {
-            Self::Embedded(queue) => return Ok(queue.dead_letter(id).await?),
-            Self::Fleet(fleet) => fleet,
-        };
-        let Ok(picked) = fleet.index.pick(&Pick::Ids(vec![id.to_owned()])) else { return Ok(None) };
-        let mut found = None;
-        let keep = |dead| {
-            found = Some(dead);
-            Ok::<(), anyhow::Error>(())
-        };
-        fleet.letters.read(&fleet.index, &picked, fleet.now, keep).await?;
-        Ok(found)
+        match self {
+            Self::Embedded(queue) => Ok(queue.dead_letter(id).await?),
+            Self::Fleet(fleet) => fleet.letter(id).await,
+        }
     }
 
     /// How many are meant; the first id that nobody has, where there is one.
     pub(super) async fn count(&self, pick: &Pick) -> Result<Result<DeadCount, String>, BrokerError> {
         let queue = match self {
             Self::Embedded(queue) => queue,
-            Self::Fleet(fleet) => return Ok(fleet.index.pick(pick).map(|picked| picked.count())),
+            Self::Fleet(fleet) => return Ok(fleet.count(pick)),
         };
         let ids = match pick {
             Pick::Matching(filter) => return queue.count_dead(filter.clone()).await.map(Ok),
@@ -149,8 +102,7 @@ impl Store {
             Self::Embedded(queue) => return queue.discard(pick).await,
             Self::Fleet(fleet) => fleet,
         };
-        let DeadCount { letters, items, raw } =
-            fleet.letters.discard(&fleet.index, &fleet.picked(&pick)?, fleet.now).await?;
+        let DeadCount { letters, items, raw } = fleet.discard(&pick).await?;
         Ok(Replayed { letters, items, raw, unknown: Vec::new() })
     }
 }

@@ -1,22 +1,21 @@
 //! A fleet for people and for programs.
 
-use super::lanes::{Lane, Snapshot};
 use crate::{
     broker::rabbitmq::control::WorkerReport,
     cli::report::{self, Cell, Output, Table},
+    fleet::look::Snapshot,
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use std::{fmt::Write as _, time::Duration};
 
 /// The fleet as text.
 pub(super) fn text(fleet: &Snapshot, output: Output, now: Timestamp) -> String {
     match output {
         Output::Table => table(fleet, now),
-        Output::Json => format!("{}\n", document(fleet)),
+        Output::Json => format!("{}\n", fleet.document()),
         Output::Ndjson => fleet.lanes.iter().fold(String::new(), |mut lines, each| {
             // Writing to a String cannot fail.
-            let _ = writeln!(lines, "{}", lane(each, fleet));
+            let _ = writeln!(lines, "{}", fleet.lane_document(each));
             lines
         }),
     }
@@ -63,51 +62,4 @@ fn worker(report: &WorkerReport, now: Timestamp) -> String {
     let age = report::duration(age);
     let (worker, host, version) = (report::plain(worker), report::plain(host), report::plain(version));
     format!("{worker}: {host}, process {pid}, version {version}, up {age}, {active} of {} lanes at work", lanes.len())
-}
-
-fn document(fleet: &Snapshot) -> Value {
-    let lanes: Vec<Value> = fleet.lanes.iter().map(|each| lane(each, fleet)).collect();
-    let workers: Vec<Value> = fleet
-        .workers
-        .iter()
-        .map(|report| {
-            let WorkerReport { worker, host, pid, version, started_at, orders, lanes } = report;
-            json!({
-                "worker": worker, "host": host, "pid": pid, "version": version, "started_at": started_at,
-                "orders": orders, "lanes": lanes.len(),
-            })
-        })
-        .collect();
-    json!({
-        "lanes": lanes, "dead": fleet.dead, "poison": fleet.poison, "unrouted": fleet.unrouted, "workers": workers,
-        "orders": fleet.orders.revision,
-    })
-}
-
-fn lane(lane: &Lane, fleet: &Snapshot) -> Value {
-    let report = lane.owner.as_ref().map(|(_, report)| report);
-    let why = report.and_then(|report| report.paused.clone());
-    let paused = (lane.paused_since.is_some() || why.is_some())
-        .then(|| json!({"since": lane.paused_since, "why": why.unwrap_or_else(|| "ordered".to_owned())}));
-    json!({
-        "name": lane.name,
-        "state": lane.state().text(),
-        "in_config": lane.in_config,
-        "declared": lane.queue.is_some(),
-        "ready": lane.queue.map(|queue| queue.ready),
-        "consumers": lane.queue.map(|queue| queue.consumers),
-        "worker": lane.owner.as_ref().map(|(worker, _)| worker),
-        "held": report.map(|report| report.held),
-        "pending": report.map(|report| report.pending),
-        "waiting": report.map(|report| report.waiting),
-        "in_flight": report.map(|report| report.in_flight),
-        "oldest_seconds": report.and_then(|report| report.oldest_seconds),
-        "rate": report.map(|report| report.rate),
-        "ceiling": report.map(|report| report.ceiling),
-        "paused": paused,
-        "outage": report.is_some_and(|report| report.outage),
-        "full": report.is_some_and(|report| report.full),
-        "counts": report.map(|report| report.counts),
-        "notes": lane.notes(&fleet.workers),
-    })
 }

@@ -9,9 +9,11 @@ use crate::{
             orders,
         },
     },
+    event::LaneFacts,
     job::LaneName,
 };
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
 /// How long workers may take to answer where lanes have consumers.
@@ -43,8 +45,8 @@ pub struct Snapshot {
 pub struct Lane {
     /// Its name.
     pub name: LaneName,
-    /// Whether the config of this command has it.
-    pub in_config: bool,
+    /// What the config at hand says of it; nothing where that does not have it.
+    pub facts: Option<LaneFacts>,
     /// Its queue; none where nobody has declared it.
     pub queue: Option<Depth>,
     /// The worker that has it, as far as one has said so.
@@ -114,7 +116,7 @@ impl Lane {
     /// What is worth a look.
     pub fn notes(&self, workers: &[WorkerReport]) -> Vec<String> {
         let mut notes = Vec::new();
-        if !self.in_config {
+        if self.facts.is_none() {
             notes.push("not in config".to_owned());
         }
         if let Some(since) = self.paused_since {
@@ -150,6 +152,59 @@ impl Lane {
     }
 }
 
+impl Snapshot {
+    /// All of it as JSON.
+    pub fn document(&self) -> Value {
+        let lanes: Vec<Value> = self.lanes.iter().map(|each| self.lane_document(each)).collect();
+        let workers: Vec<Value> = self
+            .workers
+            .iter()
+            .map(|report| {
+                let WorkerReport { worker, host, pid, version, started_at, orders, lanes } = report;
+                json!({
+                    "worker": worker, "host": host, "pid": pid, "version": version, "started_at": started_at,
+                    "orders": orders, "lanes": lanes.len(),
+                })
+            })
+            .collect();
+        json!({
+            "lanes": lanes, "dead": self.dead, "poison": self.poison, "unrouted": self.unrouted, "workers": workers,
+            "orders": self.orders.revision,
+        })
+    }
+
+    /// One of its lanes as JSON.
+    pub fn lane_document(&self, lane: &Lane) -> Value {
+        let report = lane.owner.as_ref().map(|(_, report)| report);
+        let why = report.and_then(|report| report.paused.clone());
+        let paused = (lane.paused_since.is_some() || why.is_some())
+            .then(|| json!({"since": lane.paused_since, "why": why.unwrap_or_else(|| "ordered".to_owned())}));
+        json!({
+            "name": lane.name,
+            "provider": lane.facts.as_ref().map(|facts| &facts.provider),
+            "region": lane.facts.as_ref().map(|facts| &facts.region),
+            "state": lane.state().text(),
+            "in_config": lane.facts.is_some(),
+            "declared": lane.queue.is_some(),
+            "ready": lane.queue.map(|queue| queue.ready),
+            "consumers": lane.queue.map(|queue| queue.consumers),
+            "worker": lane.owner.as_ref().map(|(worker, _)| worker),
+            "held": report.map(|report| report.held),
+            "pending": report.map(|report| report.pending),
+            "waiting": report.map(|report| report.waiting),
+            "in_flight": report.map(|report| report.in_flight),
+            "oldest_seconds": report.and_then(|report| report.oldest_seconds),
+            "rate": report.map(|report| report.rate),
+            "ceiling": report.map(|report| report.ceiling),
+            "paused": paused,
+            "outage": report.is_some_and(|report| report.outage),
+            "full": report.is_some_and(|report| report.full),
+            "counts": report.map(|report| report.counts),
+            "notes": lane.notes(&self.workers),
+        })
+    }
+}
+
 /// Everything that commands on lanes need: the lanes that there are, what is ordered.
 pub async fn known(link: &Link, config: &[LaneName]) -> Result<(Vec<LaneName>, Orders), BrokerError> {
     let orders = orders::read(link).await?;
@@ -165,7 +220,7 @@ fn all(config: &[LaneName], orders: &Orders) -> Vec<LaneName> {
 }
 
 /// Looks at everything once. Nothing is declared.
-pub async fn look(link: &Link, asker: &mut Option<Asker>, config: &[LaneName]) -> Result<Snapshot, BrokerError> {
+pub async fn look(link: &Link, asker: &mut Option<Asker>, config: &[LaneFacts]) -> Result<Snapshot, BrokerError> {
     let mut snapshot = Snapshot::default();
     match orders::read(link).await {
         Ok(orders) => snapshot.orders = orders,
@@ -176,10 +231,12 @@ pub async fn look(link: &Link, asker: &mut Option<Asker>, config: &[LaneName]) -
     snapshot.dead = ready(gauge.depth(link.names().dead()).await?);
     snapshot.poison = ready(gauge.depth(link.names().poison()).await?);
     snapshot.unrouted = ready(gauge.depth(link.names().unrouted()).await?);
-    for name in all(config, &snapshot.orders) {
+    let names: Vec<LaneName> = config.iter().map(|lane| lane.name.clone()).collect();
+    for name in all(&names, &snapshot.orders) {
         let queue = gauge.depth(&link.names().lane_queue(&name)).await?;
-        let (in_config, paused_since) = (config.contains(&name), snapshot.orders.paused.get(&name).copied());
-        snapshot.lanes.push(Lane { name, in_config, queue, owner: None, paused_since });
+        let facts = config.iter().find(|lane| lane.name == name).cloned();
+        let paused_since = snapshot.orders.paused.get(&name).copied();
+        snapshot.lanes.push(Lane { name, facts, queue, owner: None, paused_since });
     }
     gauge.close().await;
     if let Some(asker) = asker {
@@ -225,10 +282,15 @@ mod tests {
         let mut report = LaneReport::waiting(name.clone());
         report.state = LaneState::Active;
         let queue = Some(Depth { ready: 0, consumers: 1 });
-        let mut lane = Lane { name, in_config: true, queue, owner: None, paused_since: None };
+        let mut lane = Lane { name, facts: Some(facts("a")), queue, owner: None, paused_since: None };
         change(&mut lane, &mut report);
         lane.owner = lane.queue.filter(|queue| queue.consumers > 0).map(|_| ("w".to_owned(), report));
         lane
+    }
+
+    fn facts(name: &str) -> LaneFacts {
+        let name = LaneName::new(name).unwrap();
+        LaneFacts { name, provider: "huawei-tms".into(), region: "cn-north-4".into(), regional: false, account: None }
     }
 
     #[test]
@@ -249,7 +311,7 @@ mod tests {
         assert_eq!(paused.notes(&[]), ["paused since 1970-01-01T00:00:00Z", "2 calls on their way"]);
         let mut silent = lane(|lane, _| lane.queue = Some(Depth { ready: 5, consumers: 1 }));
         silent.owner = None;
-        silent.in_config = false;
+        silent.facts = None;
         assert_eq!(silent.state(), State::NoAnswer);
         assert_eq!(silent.notes(&[]), ["not in config", "its worker does not answer"]);
         assert_eq!(lane(|lane, _| lane.queue = None).state(), State::NotDeclared);

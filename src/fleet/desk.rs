@@ -1,6 +1,6 @@
-//! A command's own connections to the broker of a fleet: opened, used and closed within one command.
+//! Connections to the broker of a fleet for one task of an operator: opened, used and closed with it.
 
-use super::{exit, fleet, fleet::NoFleet};
+use super::place::{self, NoFleet};
 use crate::{
     broker::{
         BrokerError,
@@ -30,21 +30,11 @@ pub enum NoDesk {
     Broker(#[from] BrokerError),
 }
 
-impl NoDesk {
-    /// The exit code.
-    pub fn code(&self) -> u8 {
-        match self {
-            Self::Config(_) => exit::CONFIG,
-            Self::Broker(_) => exit::UNAVAILABLE,
-        }
-    }
-}
-
 impl Desk {
     /// Connects. `command` is what operators see in the broker's list of connections.
     pub async fn open(broker: &Broker, command: &str) -> Result<Self, NoDesk> {
-        let address = fleet::address(broker)?.with_names(fleet::names(broker)?);
-        let topology = fleet::topology(broker);
+        let address = place::address(broker)?.with_names(place::names(broker)?);
+        let topology = place::topology(broker);
         let name = format!("tagmill {command}");
         let link = Link::open(&address, &name).await?;
         Ok(Self { link, address, topology, name })
