@@ -18,6 +18,7 @@ mod path;
 mod read;
 mod rule;
 mod seen;
+pub mod signature;
 mod template;
 #[cfg(test)]
 mod tests;
