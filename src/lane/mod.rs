@@ -14,6 +14,7 @@ mod gate;
 mod health;
 mod item;
 mod ledger;
+mod missing;
 mod outage;
 mod pace;
 mod queue;
@@ -74,6 +75,8 @@ pub struct Lane {
     probed: FxHashMap<RowId, (u32, Now)>,
     /// Throttles in a row.
     throttles: u32,
+    /// Calls since the last one for what does not exist yet.
+    since_missing: u32,
     permit_at: Option<Now>,
     /// Nothing can be sent before the next input.
     stalled: bool,
@@ -103,6 +106,7 @@ impl Lane {
             cancelled: false,
             probed: FxHashMap::default(),
             throttles: 0,
+            since_missing: 0,
             permit_at: None,
             stalled: false,
             next_call: 0,

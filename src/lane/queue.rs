@@ -37,6 +37,8 @@ pub struct Unit {
     pub spent: u32,
     /// That number.
     pub streak: u64,
+    /// How often it was answered that the resources do not exist, and that may pass.
+    pub missing: u32,
     /// The last failure.
     pub failure: Option<Failure>,
 }
@@ -64,6 +66,9 @@ pub struct Queue {
     /// In the order they go: those the API has not failed before those it has, then the oldest. Where little is allowed,
     /// a few bad resources would otherwise use it all up, and nothing good could prove them guilty.
     due: BTreeSet<(bool, u64, UnitId)>,
+    /// Those whose resources do not exist yet: they stand in a line of their own, and hold nobody up.
+    due_missing: BTreeSet<(u64, UnitId)>,
+    missing: usize,
     next: UnitId,
     rows: usize,
 }
@@ -78,6 +83,7 @@ impl Queue {
     /// The unit may go at `at`.
     pub fn push(&mut self, unit: Unit, at: Now) {
         self.rows += unit.rows.len();
+        self.missing += usize::from(unit.missing > 0);
         self.waiting.insert((at, unit.id));
         let lost = self.units.insert(unit.id, (unit, at));
         debug_assert!(lost.is_none(), "L10: two failed calls with one id");
@@ -91,7 +97,11 @@ impl Queue {
             }
             self.waiting.pop_first();
             if let Some((unit, _)) = self.units.get(&id) {
-                self.due.insert((unit.tries > 0, unit.age, id));
+                if unit.missing > 0 {
+                    self.due_missing.insert((unit.age, id));
+                } else {
+                    self.due.insert((unit.tries > 0, unit.age, id));
+                }
             }
         }
     }
@@ -105,6 +115,22 @@ impl Queue {
     pub fn pop_due(&mut self) -> Option<Unit> {
         let (.., id) = self.due.first().copied()?;
         self.take(id)
+    }
+
+    /// Takes the unit that goes next of those whose resources do not exist yet.
+    pub fn pop_missing(&mut self) -> Option<Unit> {
+        let (_, id) = self.due_missing.first().copied()?;
+        self.take(id)
+    }
+
+    /// Whether one of those may go now.
+    pub fn has_missing_due(&self) -> bool {
+        !self.due_missing.is_empty()
+    }
+
+    /// Whether nothing waits but those.
+    pub fn has_only_missing(&self) -> bool {
+        self.units.len() == self.missing
     }
 
     /// Takes the unit that waits longest in line for a probe, due or not.
@@ -123,6 +149,8 @@ impl Queue {
         let (unit, at) = self.units.remove(&id)?;
         self.waiting.remove(&(at, id));
         self.due.remove(&(unit.tries > 0, unit.age, id));
+        self.due_missing.remove(&(unit.age, id));
+        self.missing -= usize::from(unit.missing > 0);
         self.rows -= unit.rows.len();
         Some((unit, at))
     }
@@ -157,7 +185,8 @@ impl Queue {
         let units = std::mem::take(&mut self.units);
         self.waiting.clear();
         self.due.clear();
-        self.rows = 0;
+        self.due_missing.clear();
+        (self.rows, self.missing) = (0, 0);
         units.into_values().map(|(unit, _)| unit).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! A random script: what is asked of the lane, how the cloud behaves, and who interrupts.
 
 use crate::cloud::{Faults, Style};
+use jiff::Timestamp;
 use std::{collections::BTreeSet, time::Duration};
 use tagmill::{
     job::{Extras, Job, JobId, LaneName, Priority, Resource},
@@ -157,6 +158,7 @@ impl Script {
                 events.push((ms(rng.u64(0..horizon)), event));
             }
         }
+        let faults = late(seed, &names, horizon, faults, &mut events);
         events.sort_by_key(|(at, _)| *at);
         let slow = rng.u64(1..3_000);
         let cut = Caps { resources: rng.usize(1..8), tags: rng.usize(1..5), keys: rng.usize(1..4) };
@@ -179,4 +181,32 @@ impl Script {
             wire: if rng.bool() { ms(rng.u64(1..2_000)) } else { Duration::ZERO },
         }
     }
+}
+
+/// In every third script some resources appear late or never, and some jobs say that theirs may be new.
+fn late(seed: u64, names: &[String], horizon: u64, faults: Faults, events: &mut [(Now, Event)]) -> Faults {
+    let mut rng = fastrand::Rng::with_seed(seed ^ 0x1a7e);
+    if rng.f64() > 0.33 {
+        return faults;
+    }
+    let appears = (0..rng.usize(1..=names.len().min(8))).filter_map(|_| {
+        let never = rng.f64() < 0.2;
+        let at = if never { Now::MAX } else { ms(rng.u64(0..horizon * 3)) };
+        Some((rng.choice(names)?.clone(), at))
+    });
+    let appears = appears.collect();
+    for (at, event) in events {
+        if let Event::Job(job) = event
+            && rng.f64() < 0.6
+        {
+            let until = *at + ms(rng.u64(0..horizon * 4));
+            job.extras.not_found_until = Some(wall(until));
+        }
+    }
+    Faults { appears, appears_perhaps: rng.f64() < 0.3, ..faults }
+}
+
+/// A time of the simulation as the wall clock shows it.
+pub fn wall(at: Now) -> Timestamp {
+    Timestamp::from_nanosecond(at.as_nanos() as i128).expect("a time")
 }

@@ -9,7 +9,7 @@ use super::{
     step::{Stage, Step},
 };
 use crate::provider::{
-    Answer, Blame, Call, Failure, Fate, HttpReply, Kind, Memo,
+    Answer, Blame, Call, Failure, Fate, HttpReply, Kind, Memo, Missing,
     aws::{classify::request_id, place::partition, rules},
     classify::truncated,
     endpoint::check_region,
@@ -144,7 +144,8 @@ impl Buckets {
             Some(region) => self.go_elsewhere(call, step, reply, Elsewhere::Region(region.trim().to_owned())),
             None if reply.status == 404 => {
                 let words = "there is no bucket of that name";
-                Answer::Failure(Failure::new(Kind::Rejected, Blame::Unnamed, "NoSuchBucket", words))
+                let failure = Failure::new(Kind::Rejected, Blame::Unnamed, "NoSuchBucket", words);
+                Answer::Failure(Failure { missing: Missing::Yes, ..failure })
             }
             None if (300..400).contains(&reply.status) || reply.status == 400 => lost(step, reply),
             None => failed(call, reply),
