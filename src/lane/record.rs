@@ -3,7 +3,7 @@
 use super::event::{Emission, Now, Settings, Work};
 use crate::{
     job::{Extras, ItemFailure, Job, JobId, Mark, Receipt, Ticket, VERSION, dead_letters, stable_id},
-    plan::{Cell, Symbols, merge},
+    plan::{Cell, Symbols},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -181,10 +181,9 @@ impl Record {
         let mut job = self.skeleton(settings);
         for cell in &self.cells {
             let key = symbols.text(cell.key);
-            if cell.value == merge::REMOVE {
-                job.unset.insert(key);
-            } else {
-                job.set.insert(key, symbols.text(cell.value));
+            match cell.text() {
+                None => drop(job.unset.insert(key)),
+                Some(value) => drop(job.set.insert(key, symbols.text(value))),
             }
         }
         job

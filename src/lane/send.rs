@@ -293,11 +293,13 @@ impl Lane {
     fn call_of(&self, unit: &Unit) -> Call {
         let op = unit.op();
         let (tags, rest): (Vec<Cell>, Vec<Cell>) = unit.cells.iter().copied().partition(|cell| cell.op() == op);
+        let only_missing = tags.iter().filter(|cell| cell.is_gentle()).copied().collect::<Vec<Cell>>();
         Call {
             op,
             resources: unit.rows.iter().filter_map(|row| self.backlog.resource(*row).cloned()).collect(),
             tags: self.backlog.tags(&tags),
             also_unset: self.backlog.tags(&rest).into_iter().map(|(key, _)| key).collect(),
+            only_missing: self.backlog.tags(&only_missing).into_iter().map(|(key, _)| key).collect(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Action, Flight, Lane, Note, Now,
+    backlog::Outcome,
     health::Identity,
     queue::Unit,
     retry::{self, HINT_AT_MOST, Series},
@@ -89,8 +90,16 @@ impl Lane {
         let mut missing: Vec<(RowId, Failure)> = Vec::new();
         for (row, fate) in unit.rows.iter().copied().zip(fates) {
             match fate {
-                Fate::Tagged | Fate::Unchanged => {
-                    self.backlog.applied(row, &unit.cells, fate == Fate::Unchanged, &self.ledger);
+                Fate::Tagged => {
+                    self.backlog.applied(row, &unit.cells, Outcome::Done(&[]), &self.ledger);
+                    free.push(row);
+                }
+                Fate::Kept(keys) => {
+                    self.backlog.applied(row, &unit.cells, Outcome::Done(&keys), &self.ledger);
+                    free.push(row);
+                }
+                Fate::Unchanged => {
+                    self.backlog.applied(row, &unit.cells, Outcome::Unchanged, &self.ledger);
                     free.push(row);
                 }
                 Fate::Failed(failure) => match failure.kind {
