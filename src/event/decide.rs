@@ -102,6 +102,8 @@ pub struct RuleOutcome {
     pub tags: Vec<TagOutcome>,
     /// Jobs it made.
     pub jobs: usize,
+    /// Resources in them.
+    pub resources: usize,
     /// Why it made none where it should have.
     pub trouble: Option<Trouble>,
 }
@@ -155,7 +157,7 @@ impl Rules {
         }
         if event.ignored.is_some() {
             for rule in &mut decision.rules {
-                (rule.jobs, rule.trouble) = (0, None);
+                (rule.jobs, rule.resources, rule.trouble) = (0, 0, None);
             }
         }
         decision
@@ -186,6 +188,7 @@ impl Rules {
             found: Vec::new(),
             tags: Vec::new(),
             jobs: 0,
+            resources: 0,
             trouble: None,
         };
         if !rule.is_for(event.cloud, &event.service, &event.name) {
@@ -196,6 +199,7 @@ impl Rules {
             Vec::new()
         });
         outcome.jobs = jobs.len();
+        outcome.resources = jobs.iter().map(|job| job.resources.len()).sum();
         (outcome, jobs)
     }
 
