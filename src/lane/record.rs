@@ -95,7 +95,9 @@ impl Record {
             return None;
         }
         let before = before.filter(|before| alike(extras, before)).cloned();
-        before.or_else(|| Some(Arc::new(Extras { created_at: None, trace: None, not_found_until: None, ..extras.clone() })))
+        before.or_else(|| {
+            Some(Arc::new(Extras { created_at: None, trace: None, not_found_until: None, ..extras.clone() }))
+        })
     }
 
     /// When the lane took the job on.

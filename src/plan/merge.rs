@@ -178,8 +178,10 @@ mod tests {
         let gentle = Cell { key: 0, fold: 0, value: 2 | GENTLE };
         for (late, expected) in [(1, Some(1)), (REMOVE, Some(2))] {
             let late = Cell { key: 0, fold: 0, value: late };
-            let merged =
-                merge(&symbols, [(late, false), (gentle, true)].iter().map(|(cell, done)| std::iter::once((cell, *done))));
+            let merged = merge(
+                &symbols,
+                [(late, false), (gentle, true)].iter().map(|(cell, done)| std::iter::once((cell, *done))),
+            );
             assert_eq!(merged.iter().fold(Some(2), apply), expected);
         }
     }

@@ -71,6 +71,8 @@ pub(super) struct LaneTask<B: Broker> {
     unauthorised: bool,
     /// That it is full of what waits for a retry has been told.
     stuck: bool,
+    /// That it overwrites all the same has been told.
+    overwrites: bool,
 }
 
 impl<B: Broker> LaneTask<B> {
@@ -98,6 +100,7 @@ impl<B: Broker> LaneTask<B> {
             published: BTreeMap::new(),
             unauthorised: false,
             stuck: false,
+            overwrites: false,
             parts,
         }
     }
@@ -245,6 +248,11 @@ impl<B: Broker> LaneTask<B> {
                 Ok(work) => {
                     if let Some(at) = published_at {
                         self.published.insert(ticket, at);
+                    }
+                    if !work.job.extras.overwrite && !self.overwrites && !self.parts.provider.limits().can_keep() {
+                        self.overwrites = true;
+                        let provider = self.parts.provider.name();
+                        tracing::warn!(%lane, provider, "a job says `overwrite: false`; this API cannot tell what is there, so its tags are set all the same");
                     }
                     self.lane.handle_job(self.now(), &work);
                 }

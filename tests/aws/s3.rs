@@ -169,8 +169,7 @@ fn each_is_told_what_it_did(seed: u64) {
         let value = format!("v{}", rng.u8(0..3));
         let overwrite = rng.u8(..3) == 0;
         let chosen: Vec<&str> = keys.iter().filter(|_| rng.bool()).copied().collect();
-        let gone: Vec<&str> =
-            keys.iter().filter(|key| rng.u8(..6) == 0 && !chosen.contains(*key)).copied().collect();
+        let gone: Vec<&str> = keys.iter().filter(|key| rng.u8(..6) == 0 && !chosen.contains(*key)).copied().collect();
         let set: Vec<(&str, &str)> = chosen.iter().map(|key| (*key, value.as_str())).collect();
         if set.is_empty() && gone.is_empty() {
             continue;
@@ -187,7 +186,8 @@ fn each_is_told_what_it_did(seed: u64) {
         // A later job that overwrites or removes one of its keys hides what was there: that counts as tagged.
         let keys: Vec<_> = job.set.keys().collect();
         let hidden = |later: &tagmill::job::Job| {
-            keys.iter().any(|key| later.unset.contains(*key) || (later.extras.overwrite && later.set.contains_key(*key)))
+            keys.iter()
+                .any(|key| later.unset.contains(*key) || (later.extras.overwrite && later.set.contains_key(*key)))
         };
         if job.extras.overwrite || !job.unset.is_empty() || jobs[index + 1..].iter().any(|(later, _)| hidden(later)) {
             continue;

@@ -137,7 +137,10 @@ fn an_event_whose_resource_appears_during_a_bulk_job_is_tagged_seconds_later() {
     world.drive().expect("no promise is broken");
     let receipt = world.messages[1].receipt.as_ref().expect("a receipt");
     assert!((3_000..15_000).contains(&receipt.duration_ms), "{} ms", receipt.duration_ms);
-    assert!(world.cloud.log.iter().filter(|(at, ..)| *at > ms(30_000)).count() > 1_000, "the bulk job was still running");
+    assert!(
+        world.cloud.log.iter().filter(|(at, ..)| *at > ms(30_000)).count() > 1_000,
+        "the bulk job was still running"
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What must hold: of the lane's own words, of every document, and of the cloud in the end.
 
 use super::{Checked, Message, World};
-use jiff::Timestamp;
 use crate::script::wall;
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
