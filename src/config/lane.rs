@@ -6,6 +6,7 @@ use super::tree::Tree;
 use super::valid::Catalog;
 use crate::event::LaneFacts;
 use crate::job::{LaneName, suggest};
+use crate::lane::Tuning;
 use crate::provider::{Entry, Settings};
 use std::time::Duration;
 
@@ -89,6 +90,24 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_hours(24);
 
 impl LaneConfig {
+    /// Whether another config of the lane differs in nothing but what a lane at work can change: rate, concurrency, retry.
+    pub fn is_same_but_for_tuning(&self, other: &Self) -> bool {
+        let Self { name, provider, settings, credentials, rate: _, concurrency: _, retry: _, mode, timeout } = self;
+        (name, provider.name, settings) == (&other.name, other.provider.name, &other.settings)
+            && (credentials, mode, timeout) == (&other.credentials, &other.mode, &other.timeout)
+    }
+
+    /// What of it a lane at work can change.
+    pub fn tuning(&self) -> Tuning {
+        Tuning {
+            per_second: self.rate.per_second,
+            burst: self.rate.burst,
+            concurrency: self.concurrency,
+            max_attempts: self.retry.max_attempts,
+            give_up_after: self.retry.give_up_after,
+        }
+    }
+
     /// What events are held against to find the lane they are for.
     pub fn facts(&self) -> LaneFacts {
         LaneFacts {

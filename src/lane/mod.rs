@@ -25,7 +25,8 @@ mod transient;
 mod verdict;
 
 pub use event::{
-    Action, CallId, Cancel, Control, Counts, Emission, EmitId, Naming, Note, Now, Settings, Settlement, Status, Work,
+    Action, CallId, Cancel, Control, Counts, Emission, EmitId, Naming, Note, Now, Settings, Settlement, Status, Tuning,
+    Work,
 };
 pub use pace::Pace;
 
@@ -115,6 +116,18 @@ impl Lane {
             now,
             settings,
         }
+    }
+
+    /// What an operator may change while the lane works. Nothing on its way is lost, and what was learned stays.
+    pub fn handle_tuning(&mut self, now: Now, tuning: Tuning) {
+        self.step(now);
+        let Tuning { per_second, burst, concurrency, max_attempts, give_up_after } = tuning;
+        if (per_second, burst) != (self.settings.per_second, self.settings.burst) {
+            self.pace.retune(per_second, burst, now);
+        }
+        self.settings =
+            Settings { per_second, burst, concurrency, max_attempts, give_up_after, ..self.settings.clone() };
+        self.step(now);
     }
 
     /// No call leaves before then: an earlier owner's last writes may not be seen yet.
