@@ -26,6 +26,7 @@ mod interrupt;
 mod log;
 mod notify;
 mod progress;
+mod reload;
 mod report;
 mod run;
 

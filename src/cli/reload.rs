@@ -15,6 +15,11 @@ use tokio::{
     time::{Interval, MissedTickBehavior},
 };
 
+/// From here on SIGHUP does not end the process.
+pub fn hangup() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
 /// How the config has been read since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reloads {
@@ -46,9 +51,8 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// From here on SIGHUP is answered. `every` is the time between two looks at the file; none where nobody looks.
-    pub fn new(path: PathBuf, config: Config, every: Option<Duration>, choose: Choose) -> io::Result<Self> {
-        let hangup = signal(SignalKind::hangup())?;
+    /// `every` is the time between two looks at the file; none where nobody looks.
+    pub fn new(path: PathBuf, config: Config, (hangup, every): (Signal, Option<Duration>), choose: Choose) -> Self {
         let look = every.map(|every| {
             let mut look = tokio::time::interval(every.max(Duration::from_millis(1)));
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -56,7 +60,7 @@ impl Reloader {
         });
         let read = digest(&path);
         let reloads = Reloads { last_was_ok: true, taken_over_at: clock::wall(), ok: 0, refused: 0 };
-        Ok(Self {
+        Self {
             path,
             choose,
             hangup,
@@ -65,7 +69,7 @@ impl Reloader {
             seen: read,
             config: watch::Sender::new(Arc::new(config)),
             reloads: watch::Sender::new(reloads),
-        })
+        }
     }
 
     /// The config that is in force, and every one that takes its place.
@@ -164,7 +168,10 @@ fn tell(changes: &Changes) {
     let names = |lanes: &[LaneName]| lanes.iter().map(LaneName::as_str).collect::<Vec<_>>().join(", ");
     let Changes { added, removed, reopened, tuned } = changes;
     tracing::info!(
-        added = names(added), removed = names(removed), reopened = names(reopened), tuned = names(tuned),
+        added = names(added),
+        removed = names(removed),
+        reopened = names(reopened),
+        tuned = names(tuned),
         "the config has been taken over; all other lanes went on without a break"
     );
 }

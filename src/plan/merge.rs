@@ -38,6 +38,7 @@ impl Cell {
     }
 
     /// What this cell and an earlier one of the same key do together.
+    #[must_use]
     pub fn after(self, earlier: Self) -> Self {
         match (self.is_gentle(), earlier.op()) {
             (false, _) => self,

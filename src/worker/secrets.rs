@@ -32,24 +32,28 @@ pub(super) fn files<'l>(lanes: impl Iterator<Item = (&'l LaneConfig, Arc<watch::
 }
 
 /// Looks at the files for ever. What is in one at the first look is what everybody knows.
-pub(super) async fn watch(files: watch::Receiver<Files>, every: Duration) {
+pub(super) async fn watch(mut files: watch::Receiver<Files>, every: Duration) {
     let mut known: BTreeMap<PathBuf, Option<u64>> = BTreeMap::new();
     let mut look = tokio::time::interval(every.max(Duration::from_millis(1)));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        look.tick().await;
-        let now = files.borrow().clone();
-        if now.is_empty() && known.is_empty() {
-            continue;
+        tokio::select! {
+            _ = look.tick() => {}
+            // A file that is new here is looked at before its secret is used for long.
+            Ok(()) = files.changed() => {}
         }
+        let now = files.borrow_and_update().clone();
         let paths: Vec<PathBuf> = now.keys().cloned().collect();
         let read = move || paths.into_iter().map(|path| (digest(&path), path)).collect::<Vec<_>>();
         let Ok(found) = tokio::task::spawn_blocking(read).await else { continue };
         known.retain(|path, _| now.contains_key(path));
         for (digest, path) in found {
-            let before = known.insert(path.clone(), digest);
             // A file that is gone is about to come back, or the next fetch will say that it is missing.
-            if digest.is_some() && before.is_some_and(|before| before != digest) {
+            if digest.is_none() && known.contains_key(&path) {
+                continue;
+            }
+            let before = known.insert(path.clone(), digest);
+            if before.is_some_and(|before| before != digest) {
                 for tell in now.get(&path).into_iter().flatten() {
                     tell.send_modify(|changes| *changes += 1);
                 }

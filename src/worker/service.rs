@@ -92,7 +92,7 @@ impl Service {
         let stock = Stock::new(&news, waits)?;
         let (lanes_at_work, seats) = (JoinSet::new(), Vec::new());
         let mut service =
-            Self { lanes: lanes_at_work, seats, views, readiness, link, stop, stock, open, files, keeper: keeper };
+            Self { lanes: lanes_at_work, seats, views, readiness, link, stop, stock, open, files, keeper };
         service.reload(lanes)?;
         service.keeper.spawn(readiness::keep(sources, tell));
         Ok(service)

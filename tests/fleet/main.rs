@@ -22,4 +22,5 @@ mod fault_order;
 mod fault_stop;
 mod fleet;
 mod node_access;
+mod reload;
 mod truth;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use std::{collections::BTreeSet, time::Duration};
 use tagmill::{
     job::{Extras, Job, JobId, LaneName, Priority, Resource},
-    lane::{Cancel, Control, Now},
+    lane::{Cancel, Control, Now, Tuning},
     plan::Caps,
 };
 
@@ -14,6 +14,8 @@ use tagmill::{
 pub enum Event {
     Job(Job),
     Control(Control),
+    /// The operator changes the config.
+    Tune(Tuning),
     /// The lane ends by a drain; another owner takes over.
     Drain,
     /// The lane is lost without a word; another owner takes over.
@@ -150,6 +152,17 @@ impl Script {
                 _ => Cancel::Batch(format!("b{}", rng.u32(0..2)).into()),
             };
             events.push((ms(rng.u64(0..horizon)), Event::Control(Control::Cancel(which))));
+        }
+        let mut tuner = fastrand::Rng::with_seed(seed ^ 0x7e11);
+        while tuner.f64() < 0.15 {
+            let tuning = Tuning {
+                per_second: tuner.f64() * 50.0 + 0.5,
+                burst: tuner.u32(1..6),
+                concurrency: tuner.usize(1..5),
+                max_attempts: 8,
+                give_up_after: Duration::from_hours(6),
+            };
+            events.push((ms(tuner.u64(0..horizon)), Event::Tune(tuning)));
         }
         // Without marks a crash puts more at stake, so there are more of them.
         for _ in 0..rng.usize(0..if marks { 3 } else { 6 }) {
