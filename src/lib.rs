@@ -49,6 +49,8 @@ pub mod file;
 #[cfg(feature = "runtime")]
 pub mod fleet;
 #[cfg(feature = "runtime")]
+pub mod server;
+#[cfg(feature = "runtime")]
 pub mod sim;
 #[cfg(feature = "runtime")]
 pub mod telemetry;

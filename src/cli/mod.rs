@@ -7,6 +7,8 @@ pub mod config;
 pub mod demo;
 pub mod dlq;
 pub mod exit;
+pub mod healthcheck;
+pub mod ingest;
 pub mod pause;
 pub mod plan;
 pub mod providers;
@@ -22,6 +24,7 @@ pub mod worker;
 
 mod files;
 mod interrupt;
+mod log;
 mod notify;
 mod progress;
 mod report;
@@ -50,6 +53,10 @@ enum Command {
     Apply(apply::Args),
     /// Work for a fleet: take jobs from the broker and tag, until told to stop
     Worker(worker::Args),
+    /// Take jobs and events over HTTP for a fleet; tag nothing
+    Ingest(ingest::Args),
+    /// Ask a worker or an ingest on this machine how it is
+    Healthcheck(healthcheck::Args),
     /// Show the calls that job files need; nothing is sent
     Plan(plan::Args),
     /// Send what job files ask for to the workers of a fleet
@@ -89,6 +96,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let (level, format) = match &cli.command {
         // Nobody watches a worker: its log has to say what it does.
         Command::Worker(args) => (1_u8, args.log_format()),
+        Command::Ingest(args) => (1_u8, args.log_format()),
         _ => (0, Format::Human),
     };
     crate::telemetry::init_as(level.saturating_add(cli.verbose), format);
@@ -96,6 +104,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Apply(args) => apply::run(args).await,
         Command::Worker(args) => worker::run(args).await,
+        Command::Ingest(args) => ingest::run(args).await,
+        Command::Healthcheck(args) => healthcheck::run(args).await,
         Command::Plan(args) => plan::run(&args),
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,

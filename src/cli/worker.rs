@@ -1,17 +1,19 @@
 //! `tagmill worker`: works for a fleet until it is told to stop.
 
-use super::{exit, notify::Notify};
+use super::{exit, log::LogFormat, notify::Notify};
 use crate::{
     broker::rabbitmq::{Settings, Window},
     config::{self, Config, LaneConfig},
     fleet,
     job::LaneName,
+    server::{IsReady, NoServer, Ready, Server},
     telemetry,
-    worker::{self, Member, Service, Waits, Worker},
+    worker::{self, Member, Readiness, Service, Waits, Worker},
 };
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
     time::{Instant, Interval, MissedTickBehavior},
 };
 
@@ -42,23 +44,10 @@ pub struct Args {
     log_format: LogFormat,
 }
 
-/// How the log is written.
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum LogFormat {
-    /// For people
-    #[default]
-    Human,
-    /// One JSON object a line
-    Json,
-}
-
 impl Args {
     /// How it wants its log.
     pub fn log_format(&self) -> telemetry::Format {
-        match self.log_format {
-            LogFormat::Human => telemetry::Format::Human,
-            LogFormat::Json => telemetry::Format::Json,
-        }
+        self.log_format.format()
     }
 }
 
@@ -85,8 +74,30 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(service) => service,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
     };
+    let server = match serve(&config, &member, &service, args.drain).await {
+        Ok(server) => server,
+        Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
+    };
     tracing::info!(%name, lanes = lanes.len(), version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "working");
-    Ok(ExitCode::from(until_stopped(service, member, signals, args.drain).await))
+    Ok(ExitCode::from(until_stopped(service, member, server, signals, args.drain).await))
+}
+
+/// The HTTP interface, where the config wants one.
+async fn serve(
+    config: &Config,
+    member: &Member,
+    service: &Service,
+    drain: Duration,
+) -> Result<Option<Server>, NoServer> {
+    if config.server.is_none() && config.events.queues.is_empty() {
+        return Ok(None);
+    }
+    let readiness = service.readiness();
+    let is_ready: IsReady = Arc::new(move || {
+        let now = readiness.borrow().clone();
+        Ready::of(&now, now != Readiness::Starting)
+    });
+    Server::start(config, member.broker().publisher().clone(), is_ready, drain).await.map(Some)
 }
 
 /// The lanes to serve.
@@ -147,7 +158,13 @@ impl Signals {
 }
 
 /// Waits for a signal, then ends in good order, or at once. Returns the exit code.
-async fn until_stopped(mut service: Service, mut member: Member, mut signals: Signals, drain: Duration) -> u8 {
+async fn until_stopped(
+    mut service: Service,
+    mut member: Member,
+    server: Option<Server>,
+    mut signals: Signals,
+    drain: Duration,
+) -> u8 {
     let notify = Notify::from_environment();
     let (mut readiness, lanes) = (service.readiness(), service.views());
     let mut is_told = false;
@@ -170,10 +187,16 @@ async fn until_stopped(mut service: Service, mut member: Member, mut signals: Si
     notify.stopping();
     tracing::info!(within = ?drain, "stopping: no new calls, those on their way are waited for (again to leave at once)");
     service.drain();
+    // It goes on answering those who are there, while lanes end.
+    let mut serving = JoinSet::new();
+    if let Some(server) = server {
+        serving.spawn(server.stop());
+    }
     let deadline = Instant::now() + drain;
     loop {
         tokio::select! {
             () = service.ended() => {
+                let _ = tokio::time::timeout_at(deadline, async { while serving.join_next().await.is_some() {} }).await;
                 member.leave().await;
                 tracing::info!("stopped: what is final is settled, the rest stays with the broker");
                 return 0;

@@ -1,6 +1,7 @@
 //! Where events come from and how long they are remembered, as the config says it.
 
 use super::read::{Notes, Section};
+use super::secret::Secret;
 use super::tree::{Shape, Tree};
 use crate::event::Source;
 use std::collections::BTreeMap;
@@ -30,6 +31,10 @@ pub struct AlibabaEvents {
     pub verify: bool,
     /// The address that its events are sent to, as the console has it: it is part of what is signed.
     pub url: Option<String>,
+    /// A secret that our target alone sends along: without it, any customer's EventBridge could send.
+    pub token: Option<Secret>,
+    /// Regions whose EventBridge may send; any where none is named.
+    pub regions: Vec<String>,
 }
 
 /// A queue that holds raw events.
@@ -102,7 +107,9 @@ fn regions(section: &Section<'_>, notes: &mut Notes) -> BTreeMap<String, String>
 }
 
 fn alibaba(section: &Section<'_>, notes: &mut Notes) -> AlibabaEvents {
-    let Some(alibaba) = section.section("alibaba", &["verify", "url"], notes) else { return AlibabaEvents::default() };
+    let Some(alibaba) = section.section("alibaba", &["verify", "url", "token", "regions"], notes) else {
+        return AlibabaEvents::default();
+    };
     let verify = alibaba.flag("verify", notes).unwrap_or(false);
     let url = alibaba.parsed("url", notes, |text| {
         let fits = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme))
@@ -113,10 +120,27 @@ fn alibaba(section: &Section<'_>, notes: &mut Notes) -> AlibabaEvents {
             Err("expected an address such as https://tagmill.example.com/v1/events/alibaba".into())
         }
     });
+    let token = alibaba.get("token").and_then(|tree| Secret::read(tree, &alibaba.at("token"), notes));
+    let regions = words(&alibaba, "regions", notes);
+    if verify && !alibaba.has("token") {
+        let text = "is missing: the signature says that EventBridge sent it, the token that it was yours; set the same one in the console";
+        alibaba.error("token", notes, text);
+    }
     if verify && !alibaba.has("url") {
         alibaba.error("url", notes, "is missing: the address that events are sent to is part of what is signed");
     }
-    AlibabaEvents { verify, url }
+    AlibabaEvents { verify, url, token, regions }
+}
+
+fn words(section: &Section<'_>, name: &str, notes: &mut Notes) -> Vec<String> {
+    let mut words = Vec::new();
+    for tree in section.list(name, notes).unwrap_or_default() {
+        match &tree.shape {
+            Shape::Text(text) => words.push(text.clone()),
+            _ => notes.error(&tree.place, &section.at(name), format!("expected text, found {}", tree.kind())),
+        }
+    }
+    words
 }
 
 fn queue(tree: &Tree, path: &str, notes: &mut Notes) -> Option<EventQueue> {

@@ -219,6 +219,10 @@ pub struct RawAlibabaEvents {
     pub verify: Option<bool>,
     /// The address that events are sent to, as the console has it: it is part of what is signed.
     pub url: Option<String>,
+    /// The token that the console sends along. Without it any customer's EventBridge could send.
+    pub token: Option<RawSecret>,
+    /// Regions whose EventBridge may send. Left out: any.
+    pub regions: Option<Vec<String>>,
 }
 
 /// A queue of the broker that holds raw events.

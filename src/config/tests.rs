@@ -58,7 +58,7 @@ events:
   dedup: 2h
   grace: 5m
   regions: { "0706": cn-north-4 }
-  alibaba: { verify: true, url: https://tagmill.example.com/v1/events/alibaba }
+  alibaba: { verify: true, url: https://tagmill.example.com/v1/events/alibaba, token: { env: T }, regions: [cn-hangzhou] }
   queues: [{ queue: my-events, source: alibaba }]
 rules:
   - { name: owner, source: [huawei, alibaba], set: { owner: "{{ creator }}" } }
@@ -256,10 +256,11 @@ rules:
 "#,
     );
     assert_snapshot!(text, @r"
-    tagmill.yaml: 16 things are wrong:
+    tagmill.yaml: 17 things are wrong:
       line 4: server.listen: without tokens only this machine may be listened on (127.0.0.1): add server.tokens
       line 5: server.limits.concurrency: must be from 1 to 10000
       line 6: events.dedup: expected a length of time such as 500ms, 90s, 15m, 6h or 7d
+      line 6: events.alibaba.token: is missing: the signature says that EventBridge sent it, the token that it was yours; set the same one in the console
       line 6: events.alibaba.url: is missing: the address that events are sent to is part of what is signed
       line 6: events.queues[0].source: there is no source ali; known are aws, alibaba, huawei, cloudevents
       line 8: rules[0].source: there is no source hauwei; did you mean huawei?; known are aws, alibaba, huawei, cloudevents
@@ -769,7 +770,7 @@ fn the_schema_and_the_reader_know_the_same_fields() {
         assert!(!told.contains("unknown field"), "{path}: {told}");
     }
     // And the other way round: what the reader names as known, the schema has.
-    let nonsense = "{x_: 5, broker: {x_: 1, tls: {x_: 1}, window: {x_: 1}}, server: {x_: 1, tokens: [{x_: 1}], limits: {x_: 1}}, events: {x_: 1, alibaba: {x_: 1}, queues: [{x_: 1}]}, \
+    let nonsense = "{x_: 5, broker: {x_: 1, tls: {x_: 1}, window: {x_: 1}}, server: {x_: 1, tokens: [{x_: 1, secret: {x_: 1}}], limits: {x_: 1}}, events: {x_: 1, alibaba: {x_: 1, token: {x_: 1}}, queues: [{x_: 1}]}, \
         rules: [{x_: 1, ids: {x_: 1}, lane: {x_: 1}}], lanes: [{x_: 1, credentials: {x_: 1, token: {x_: 1}, assume_role: {x_: 1}}, \
         rate: {x_: 1}, limits: {x_: 1}, retry: {x_: 1}}, {for_each: {any: {x_: 1}}}]}";
     let told = wrong(nonsense);

@@ -104,6 +104,8 @@ pub struct RuleOutcome {
     pub tags: Vec<TagOutcome>,
     /// Jobs it made.
     pub jobs: usize,
+    /// Resources in them.
+    pub resources: usize,
     /// Why it made none where it should have.
     pub trouble: Option<Trouble>,
 }
@@ -171,7 +173,7 @@ impl Rules {
         }
         if event.ignored.is_some() {
             for rule in &mut decision.rules {
-                (rule.jobs, rule.trouble) = (0, None);
+                (rule.jobs, rule.resources, rule.trouble) = (0, 0, None);
             }
         }
         decision
@@ -195,6 +197,7 @@ impl Rules {
             found: Vec::new(),
             tags: Vec::new(),
             jobs: 0,
+            resources: 0,
             trouble: None,
         };
         if !rule.is_for(event.cloud, &event.service, &event.name) {
@@ -205,6 +208,7 @@ impl Rules {
             Vec::new()
         });
         outcome.jobs = jobs.len();
+        outcome.resources = jobs.iter().map(|job| job.resources.len()).sum();
         (outcome, jobs)
     }
 

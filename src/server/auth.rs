@@ -120,7 +120,10 @@ fn own_pages_only(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let refused = |why: &str| Err(Problem::new(StatusCode::FORBIDDEN, why));
     let host = text("host").unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
     if !matches!(name, "" | "localhost" | "[::1]") && !name.starts_with("127.") {
         return refused("without tokens only requests to this machine's own name are heard");
     }

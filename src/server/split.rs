@@ -75,7 +75,10 @@ mod tests {
     #[test]
     fn elements_come_out_byte_for_byte() {
         assert_eq!(split(r#" {"a":1} "#).unwrap(), [r#"{"a":1}"#]);
-        assert_eq!(split(r#"[{"a":"],[\"\\"} , {"b":[1,2]},3 ]"#).unwrap(), [r#"{"a":"],[\"\\"}"#, r#"{"b":[1,2]}"#, "3"]);
+        assert_eq!(
+            split(r#"[{"a":"],[\"\\"} , {"b":[1,2]},3 ]"#).unwrap(),
+            [r#"{"a":"],[\"\\"}"#, r#"{"b":[1,2]}"#, "3"]
+        );
         assert_eq!(split("[]").unwrap(), Vec::<&str>::new());
         assert_eq!(split("[1,]").unwrap(), ["1", ""], "the parser complains of what is empty");
         assert_eq!(split("[1,2"), Err(Unsplit::Unclosed));

@@ -36,7 +36,8 @@ const ROOMS: &[Room] = &[
     // Names the numbers of all the others; what it counts is handed to it.
     Room { name: "telemetry", pure: false, may: &["job", "call"] },
     // Proves a config, which takes knowing the providers' names, limits and credentials.
-    Room { name: "config", pure: false, may: &["job", "provider"] },
+    // and rules, whose paths and templates only `event` can check.
+    Room { name: "config", pure: false, may: &["job", "provider", "event"] },
     // Rows of a file to jobs; the provider checks what a row names.
     Room { name: "file", pure: false, may: &["job", "provider"] },
     // Where jobs come from and documents go: two implementations of one interface, neither knows a lane.
@@ -50,6 +51,10 @@ const ROOMS: &[Room] = &[
         pure: false,
         may: &["job", "call", "plan", "lane", "provider", "event", "telemetry", "config", "file", "broker"],
     },
+    // What an operator does to a fleet, for commands and the server alike; it never works a lane.
+    Room { name: "fleet", pure: false, may: &["job", "event", "config", "broker"] },
+    // HTTP in front of the broker and the fleet. Of the worker it knows no more than how it is.
+    Room { name: "server", pure: false, may: &["job", "event", "telemetry", "config", "broker", "worker", "fleet"] },
     // Commands: arguments to a call of anything.
     Room {
         name: "cli",
@@ -67,6 +72,8 @@ const ROOMS: &[Room] = &[
             "broker",
             "sim",
             "worker",
+            "fleet",
+            "server",
         ],
     },
 ];

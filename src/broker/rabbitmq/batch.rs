@@ -186,17 +186,22 @@ impl Batch {
 
     /// A job, on its way to its lane. `body` is the job as JSON; `trace` a W3C `traceparent`.
     pub fn job(&self, job: &Job, body: Vec<u8>, trace: Option<&str>) -> Message {
-        let (lane, id) = (job.lane.as_str().to_owned(), job.id.as_str().to_owned());
-        let mut message = Message::json(self.names.jobs(), lane, id, body);
-        message.priority = match job.extras.priority {
-            Priority::Event => EVENT_PRIORITY,
-            Priority::Bulk => 0,
-        };
-        message.timestamp = job.extras.created_at.and_then(|made| u64::try_from(made.as_second()).ok());
-        match trace {
-            Some(trace) => message.with_header(TRACE, trace),
-            None => message,
-        }
+        message(&self.names, job, body, trace)
+    }
+}
+
+/// A job, on its way to its lane. `body` is the job as JSON; `trace` a W3C `traceparent`.
+pub fn message(names: &Names, job: &Job, body: Vec<u8>, trace: Option<&str>) -> Message {
+    let (lane, id) = (job.lane.as_str().to_owned(), job.id.as_str().to_owned());
+    let mut message = Message::json(names.jobs(), lane, id, body);
+    message.priority = match job.extras.priority {
+        Priority::Event => EVENT_PRIORITY,
+        Priority::Bulk => 0,
+    };
+    message.timestamp = job.extras.created_at.and_then(|made| u64::try_from(made.as_second()).ok());
+    match trace {
+        Some(trace) => message.with_header(TRACE, trace),
+        None => message,
     }
 }
 

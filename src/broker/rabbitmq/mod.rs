@@ -10,6 +10,7 @@ pub mod control;
 pub mod dead;
 pub mod depth;
 pub mod flush;
+pub mod intake;
 pub mod lease;
 pub mod link;
 pub mod lock;

@@ -109,6 +109,44 @@ pub async fn bind_job(link: &Link, job: &JobId, name: &str) -> Result<String, Br
     Ok(queue)
 }
 
+/// Every receipt from now on, for whoever looks on: a queue that goes with its connection and holds the newest alone.
+#[derive(Debug)]
+pub struct Receipts {
+    consumer: Consumer,
+    /// The consumer ends with it.
+    _channel: Channel,
+}
+
+impl Receipts {
+    /// Listens from now on. The queue forgets the oldest beyond `most`.
+    pub async fn open(link: &Link, name: &str, most: usize) -> Result<Self, BrokerError> {
+        let queue = link.names().temporary(name);
+        let channel = link.channel().await?;
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(i32::try_from(most).unwrap_or(i32::MAX)));
+        arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
+        let what = format!("declaring queue {queue}");
+        answered(&what, channel.queue_declare(short(&queue)?, QueueDeclareOptions::exclusive(), arguments)).await?;
+        let (exchange, key, none) = (short(link.names().receipts())?, short("#")?, FieldTable::default);
+        let bound = channel.queue_bind(short(&queue)?, exchange, key, QueueBindOptions::default(), none());
+        answered(&format!("binding queue {queue}"), bound).await?;
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let reading = channel.basic_consume(short(&queue)?, ShortString::default(), options, none());
+        let consumer = answered(&format!("reading queue {queue}"), reading).await?;
+        Ok(Self { consumer, _channel: channel })
+    }
+
+    /// The next one, as JSON.
+    pub async fn next(&mut self) -> Result<Vec<u8>, BrokerError> {
+        match poll_fn(|cx| Pin::new(&mut self.consumer).poll_next(cx)).await {
+            Some(Ok(delivery)) => Ok(delivery.data),
+            Some(Err(error)) => Err(super::fault::told(&error, "reading receipts")),
+            None => Err(BrokerError::Unavailable("the queue of receipts is gone".into())),
+        }
+    }
+}
+
 impl Reader {
     async fn open(link: Link, queue: ShortString, held: u16) -> Result<Self, BrokerError> {
         let channel = link.channel().await?;

@@ -1,0 +1,273 @@
+//! Dead letters of the fleet: looked at, sent again, thrown away.
+
+use super::{
+    auth::Actor,
+    body::{Body, Form},
+    lanes::{away, desk},
+    problem::{Detail, Problem},
+    state::State,
+};
+use crate::{
+    broker::{BrokerError, DeadCount, DeadFilter, Pick, StoredDead},
+    fleet::Dead,
+    job::{JobId, LaneName},
+    worker::clock,
+};
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State as Shared},
+    http::StatusCode,
+};
+use base64::Engine as _;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Letters of one list where the request names no limit, and at most.
+const LISTED: (u64, u64) = (100, 1_000);
+/// Ids of one order at most.
+const IDS: usize = 10_000;
+
+/// Which dead letters: the words of the command line.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    lane: Option<String>,
+    code: Option<String>,
+    job: Option<String>,
+    older_than: Option<String>,
+    newer_than: Option<String>,
+}
+
+/// The same, as a query.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listing {
+    lane: Option<String>,
+    code: Option<String>,
+    job: Option<String>,
+    older_than: Option<String>,
+    newer_than: Option<String>,
+    limit: Option<String>,
+}
+
+/// What to do with which.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    ids: Option<Vec<String>>,
+    filter: Option<Filter>,
+    #[serde(default)]
+    dry_run: bool,
+    expect: Option<Expect>,
+}
+
+/// How many whoever asks believes they are.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expect {
+    letters: u64,
+}
+
+/// An age as the command line takes it.
+fn age(text: &str) -> Option<SignedDuration> {
+    let whole = |unit: char, hours: i64| {
+        let count: i64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        SignedDuration::try_from_hours(count.checked_mul(hours)?)
+    };
+    let age = whole('d', 24).or_else(|| whole('w', 24 * 7)).or_else(|| text.parse().ok());
+    age.filter(|age| !age.is_negative())
+}
+
+impl Filter {
+    fn read(&self, now: Timestamp, wrong: &mut Vec<Detail>) -> DeadFilter {
+        let mut bad = |at: &str, message: &str| wrong.push(Detail { at: at.to_owned(), message: message.to_owned() });
+        let mut ago = |at: &str, text: &Option<String>| {
+            let age = text.as_ref().map(|text| age(text));
+            if age == Some(None) {
+                bad(at, "give an age such as 90s, 30m, 2h, 7d or 4w");
+            }
+            age.flatten().map(|age| now.checked_sub(age).unwrap_or(Timestamp::MIN))
+        };
+        let (before, since) = (ago("older_than", &self.older_than), ago("newer_than", &self.newer_than));
+        let lane = self.lane.as_deref().map(LaneName::new);
+        let job = self.job.as_deref().map(JobId::new);
+        if let Some(Err(why)) = &lane {
+            bad("lane", &why.to_string());
+        }
+        if let Some(Err(why)) = &job {
+            bad("job", &why.to_string());
+        }
+        DeadFilter {
+            lane: lane.and_then(Result::ok),
+            code: self.code.clone(),
+            job: job.and_then(Result::ok),
+            before,
+            since,
+            limit: None,
+        }
+    }
+}
+
+async fn open(state: &State) -> Result<Dead, Problem> {
+    Dead::open(desk(state, "server dead letters").await?, clock::wall()).await.map_err(|error| away(&error))
+}
+
+/// `GET /v1/dead-letters`.
+pub(super) async fn list(
+    Shared(state): Shared<Arc<State>>,
+    query: Result<Query<Listing>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::bad(error.body_text()))?;
+    let Listing { lane, code, job, older_than, newer_than, limit } = query;
+    let mut wrong = Vec::new();
+    let filter = Filter { lane, code, job, older_than, newer_than }.read(clock::wall(), &mut wrong);
+    let limit = match limit.as_deref().map(str::parse::<u64>) {
+        None => LISTED.0,
+        Some(Ok(limit)) if (1..=LISTED.1).contains(&limit) => limit,
+        Some(_) => {
+            wrong.push(Detail { at: "limit".into(), message: format!("from 1 to {}", LISTED.1) });
+            0
+        }
+    };
+    if !wrong.is_empty() {
+        return Err(Problem::unprocessable("the filter cannot be used", wrong));
+    }
+    let _one = state.desk.lock().await;
+    let dead = open(&state).await?;
+    let count = dead.count(&Pick::Matching(filter.clone())).unwrap_or_default();
+    let filter = DeadFilter { limit: Some(limit), ..filter };
+    let letters: Vec<Value> = dead
+        .entries(&filter)
+        .map(|entry| {
+            json!({
+                "id": entry.id, "lane": entry.lane, "job": entry.job, "items": entry.items, "codes": entry.codes,
+                "message": entry.message, "recorded_at": entry.recorded_at, "raw": entry.raw, "source": entry.source,
+                "line": entry.line,
+            })
+        })
+        .collect();
+    dead.close().await;
+    Ok(Json(json!({"count": count, "shown": letters.len(), "letters": letters})))
+}
+
+/// `GET /v1/dead-letters/{id}`.
+pub(super) async fn show(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let _one = state.desk.lock().await;
+    let dead = open(&state).await?;
+    let found = dead.letter::<BrokerError>(&id).await;
+    dead.close().await;
+    let StoredDead { entry, body } =
+        found.map_err(|error| away(&error))?.ok_or_else(|| Problem::not_found("there is no dead letter of that id"))?;
+    let mut told = json!({
+        "id": entry.id, "lane": entry.lane, "job": entry.job, "items": entry.items, "codes": entry.codes,
+        "message": entry.message, "recorded_at": entry.recorded_at, "raw": entry.raw, "source": entry.source,
+        "line": entry.line,
+    });
+    if let Some(fields) = told.as_object_mut() {
+        if entry.raw {
+            // The message came as bytes: it goes out as bytes, and as text where it is text.
+            let coded = base64::engine::general_purpose::STANDARD.encode(&body);
+            fields.insert("body_base64".into(), coded.into());
+            fields.insert("body".into(), std::str::from_utf8(&body).ok().into());
+        } else {
+            fields.insert("document".into(), serde_json::from_slice(&body).unwrap_or(Value::Null));
+        }
+    }
+    Ok(Json(told))
+}
+
+/// `POST /v1/dead-letters/replay`.
+pub(super) async fn replay(
+    Shared(state): Shared<Arc<State>>,
+    Extension(actor): Extension<Actor>,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    let (pick, order) = read(&body)?;
+    let _one = state.desk.lock().await;
+    let dead = open(&state).await?;
+    let done = async {
+        let count = counted(&dead, &pick, &order)?;
+        if order.dry_run {
+            return Ok(json!({"letters": count.letters, "items": count.items, "raw": count.raw}));
+        }
+        let replay = dead.replay(&pick).await.map_err(|error| away(&error))?;
+        let sent = replay.lanes.values();
+        let (letters, items) = sent.fold((0, 0), |(letters, items), sent| (letters + sent.letters, items + sent.items));
+        tracing::info!(actor = %actor.name, peer = %actor.peer, letters, items, "dead letters were sent again");
+        let no_lane: u64 = replay.no_lane.values().sum();
+        Ok(json!({"letters": letters, "items": items, "raw": replay.no_job, "no_lane": no_lane, "gone": replay.gone}))
+    };
+    let done = done.await;
+    dead.close().await;
+    done.map(Json)
+}
+
+/// `POST /v1/dead-letters/discard`.
+pub(super) async fn discard(
+    Shared(state): Shared<Arc<State>>,
+    Extension(actor): Extension<Actor>,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    let (pick, order) = read(&body)?;
+    let _one = state.desk.lock().await;
+    let dead = open(&state).await?;
+    let done = async {
+        let mut count = counted(&dead, &pick, &order)?;
+        if !order.dry_run {
+            count = dead.discard(&pick).await.map_err(|error| away(&error))?;
+            let DeadCount { letters, items, .. } = count;
+            tracing::info!(actor = %actor.name, peer = %actor.peer, letters, items, "dead letters were discarded");
+        }
+        Ok(json!({"letters": count.letters, "items": count.items, "raw": count.raw}))
+    };
+    let done = done.await;
+    dead.close().await;
+    done.map(Json)
+}
+
+fn read(body: &Body) -> Result<(Pick, Order), Problem> {
+    body.form(&[Form::Json])?;
+    let order: Order = serde_json::from_slice(&body.bytes).map_err(|error| {
+        let detail = Detail { at: String::new(), message: error.to_string() };
+        if error.is_data() {
+            Problem::unprocessable("the order cannot be read", vec![detail])
+        } else {
+            Problem::bad(format!("not JSON: {error}"))
+        }
+    })?;
+    let mut wrong = Vec::new();
+    let pick = match (&order.ids, &order.filter) {
+        (Some(ids), None) if (1..=IDS).contains(&ids.len()) => Pick::Ids(ids.clone()),
+        (Some(_), None) => {
+            wrong.push(Detail { at: "ids".into(), message: format!("1 to {IDS} ids") });
+            Pick::Ids(Vec::new())
+        }
+        (None, Some(filter)) => Pick::Matching(filter.read(clock::wall(), &mut wrong)),
+        _ => {
+            let message = "say which: either `ids`, or `filter` (an empty one means all)".to_owned();
+            wrong.push(Detail { at: "ids".into(), message });
+            Pick::Ids(Vec::new())
+        }
+    };
+    if wrong.is_empty() {
+        Ok((pick, order))
+    } else {
+        Err(Problem::unprocessable("the order cannot be carried out", wrong))
+    }
+}
+
+/// How many are meant, if they are as many as whoever asks believes.
+fn counted(dead: &Dead, pick: &Pick, order: &Order) -> Result<DeadCount, Problem> {
+    let count = dead.count(pick).map_err(|id| {
+        Problem::not_found(format!("the dead letter {} is not there", id.chars().take(64).collect::<String>()))
+    })?;
+    match order.expect {
+        Some(Expect { letters }) if letters != count.letters => Err(Problem::new(
+            StatusCode::CONFLICT,
+            format!("there are {} dead letters by now, and not {letters}: look again", count.letters),
+        )),
+        _ => Ok(count),
+    }
+}

@@ -1,0 +1,158 @@
+//! HTTP: jobs and events in, lanes and dead letters at hand, health for whoever watches.
+//!
+//! ```text
+//!  listen ── guard (who, how many, how long) ── routes ──> jobs, events ── publish ──> broker
+//!                                                      └──> lanes, dead, look (fleet)
+//! ```
+//!
+//! A 202 is given only after the broker has confirmed; before that the answer is a problem that says when to come again.
+
+mod auth;
+mod body;
+mod certificates;
+mod dead;
+mod events;
+mod guard;
+mod jobs;
+mod lanes;
+mod listen;
+mod look;
+pub mod openapi;
+mod problem;
+mod publish;
+mod queues;
+mod recent;
+pub mod routes;
+mod split;
+mod state;
+mod tally;
+
+pub use problem::Problem;
+pub use state::{IsReady, Ready};
+
+use crate::{
+    broker::rabbitmq::Publisher,
+    config::{Config, Server as Settings},
+    event::{Seen, signature::Expected},
+    fleet::place,
+};
+use secrecy::ExposeSecret as _;
+use state::State;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum NoServer {
+    /// The address cannot be listened on.
+    #[error("server.listen: {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// A token cannot be had.
+    #[error("{field}: {why}")]
+    Secret {
+        /// Where the config names it.
+        field: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// There is no broker to hand anything to.
+    #[error(transparent)]
+    Broker(#[from] place::NoFleet),
+}
+
+/// A server at work. Dropping it ends it at once.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    serving: JoinSet<()>,
+}
+
+impl Server {
+    /// Listens and answers. `publisher` is the connection for what is handed in; `drain` is how long requests on their
+    /// way may take at the end.
+    pub async fn start(
+        config: &Config,
+        publisher: Publisher,
+        is_ready: IsReady,
+        drain: Duration,
+    ) -> Result<Self, NoServer> {
+        let broker = place::broker(config)?.clone();
+        let server = config.server.clone().unwrap_or_default();
+        let secret =
+            |field| move |error: crate::config::SecretError| NoServer::Secret { field, why: error.to_string() };
+        let guard = auth::Guard::new(&server).map_err(secret("server.tokens"))?;
+        let expected = expected(config).map_err(secret("events.alibaba.token"))?;
+        let listener =
+            TcpListener::bind(server.listen).await.map_err(|error| NoServer::Listen(server.listen, error))?;
+        let address = listener.local_addr().map_err(|error| NoServer::Listen(server.listen, error))?;
+        let (stop, stopped) = watch::channel(false);
+        let recent = recent::Recent::default();
+        let concurrency = server.limits.concurrency as usize;
+        let state = Arc::new(State {
+            names: place::names(&broker)?,
+            lanes: state::facts(config),
+            rules: Arc::clone(&config.rules),
+            guard,
+            publisher,
+            seen: Mutex::new(Seen::new(config.events.dedup)),
+            tally: tally::Tally::new(&config.rules),
+            recent: recent.clone(),
+            certificates: certificates::Certificates::default(),
+            expected,
+            is_ready,
+            room: Arc::new(Semaphore::new(concurrency)),
+            look: tokio::sync::Mutex::default(),
+            desk: tokio::sync::Mutex::default(),
+            stop: stopped.clone(),
+            server,
+            broker: broker.clone(),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(recent.listen(broker));
+        for queue in &config.events.queues {
+            tasks.spawn(queues::consume(Arc::clone(&state), queue.clone()));
+        }
+        let mut serving = JoinSet::new();
+        serving.spawn(listen::serve(listener, routes::router(&state), concurrency, stopped, drain));
+        let (tokens, rules) = (state.guard.is_closed(), state.rules.names().count());
+        tracing::info!(%address, tokens, rules, queues = config.events.queues.len(), "listening");
+        Ok(Self { address, tasks, stop, serving })
+    }
+
+    /// Where it listens: the port that was found, where the config leaves it to the system.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no new connections and no more events; requests on their way are answered.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        self.tasks.shutdown().await;
+        while self.serving.join_next().await.is_some() {}
+    }
+}
+
+/// What events of Alibaba Cloud have to show, where that is checked.
+fn expected(config: &Config) -> Result<Option<(Expected, String)>, crate::config::SecretError> {
+    let alibaba = &config.events.alibaba;
+    let Some(url) = alibaba.url.clone().filter(|_| alibaba.verify) else { return Ok(None) };
+    let env = |name: &str| std::env::var(name).ok();
+    let token = alibaba.token.as_ref().map(|token| token.resolve(&env)).transpose()?;
+    let token = token.as_ref().map(|token| token.expose_secret());
+    Ok(Some((Expected::new(&alibaba.regions, token), url)))
+}
+
+/// The settings of a config that has none: this machine only.
+pub fn settings(config: &Config) -> Settings {
+    config.server.clone().unwrap_or_default()
+}
