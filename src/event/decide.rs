@@ -161,7 +161,7 @@ impl Rules {
         let mut decision = Decision { ignored: event.ignored, ..Decision::default() };
         let event = &*self.placed(event);
         let sight = Sight { event, shown: shown(event), record: OnceCell::new() };
-        for rule in &self.rules {
+        for rule in &self.all {
             let (outcome, jobs) = self.apply(rule, &sight, lanes, now);
             if event.ignored.is_none() {
                 decision.jobs.extend(jobs);

@@ -176,8 +176,7 @@ fn what_should_have_made_a_job_and_did_not_is_told() {
     let code = |spec: RuleSpec, body: &str| {
         let decision = decide(vec![spec], Source::Aws, body);
         assert!(decision.jobs.is_empty());
-        let trouble = decision.troubles().next().map(|(_, trouble)| trouble.code);
-        trouble
+        decision.troubles().next().map(|(_, trouble)| trouble.code)
     };
     assert_eq!(code(rule("r"), &CLOUDTRAIL.replace("eu-west-1", "us-east-2")), Some("no_lane"));
     assert_eq!(code(rule("r"), &CLOUDTRAIL.replace("instanceId", "other")), Some("no_ids"));

@@ -298,12 +298,12 @@ fn the_numbers_of_the_states_are_the_constants_of_the_code() {
 
 #[test]
 fn the_page_on_events_is_about_the_events_of_the_code() {
+    use event::Ignored::{Failed, Internal, NoRule, ReadOnly, Tagging};
     let page = fs::read_to_string(page::root().join("docs/EVENTS.md")).unwrap();
     assert!(page.contains(&cli::rules::markdown()), "run `tagmill rules list --markdown` and put its table there");
     let sources: Vec<String> = Page::read("docs/EVENTS.md").table("source").iter().map(|row| row[0].clone()).collect();
     assert_eq!(sources, event::Source::ALL.map(|source| format!("`{source}`")));
     let reasons: Vec<String> = Page::read("docs/EVENTS.md").table("reason").iter().map(|row| row[0].clone()).collect();
-    use event::Ignored::{Failed, Internal, NoRule, ReadOnly, Tagging};
     let all = [Failed, Internal, ReadOnly, Tagging, NoRule];
     assert_eq!(reasons, all.map(|reason| format!("`{}`", reason.as_str())));
     assert_eq!(event::EVENT_BYTES, 1_048_576);

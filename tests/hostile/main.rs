@@ -159,7 +159,7 @@ proptest! {
             b"x-eventbridge-signature-v2: AAAA\nx-eventbridge-hash-method: SHA256\nx-eventbridge-signature-version: 1.0\n\
               x-eventbridge-signature-timestamp: 1767225600000\nx-eventbridge-signature-token: token\n\
               x-eventbridge-signature-url: https://cn-hangzhou-eventbridge.oss-accelerate.aliyuncs.com/c.pem\n\n".to_vec(),
-            fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/src/event/signature/fixtures/certificate.pem")).unwrap(),
+            fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/src/event/signature/certificate.pem")).unwrap(),
         ]),
     ) {
         bodies::signature(&bytes);
