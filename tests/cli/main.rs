@@ -19,6 +19,7 @@ mod kill;
 mod newborn;
 mod offline;
 mod output;
+mod rules;
 mod stop;
 mod support;
 mod whoami;
