@@ -6,7 +6,6 @@ use super::tree::Tree;
 use super::valid::Catalog;
 use crate::event::LaneFacts;
 use crate::job::{LaneName, suggest};
-use crate::lane::Tuning;
 use crate::provider::{Entry, Settings};
 use std::time::Duration;
 
@@ -95,17 +94,6 @@ impl LaneConfig {
         let Self { name, provider, settings, credentials, rate: _, concurrency: _, retry: _, mode, timeout } = self;
         (name, provider.name, settings) == (&other.name, other.provider.name, &other.settings)
             && (credentials, mode, timeout) == (&other.credentials, &other.mode, &other.timeout)
-    }
-
-    /// What of it a lane at work can change.
-    pub fn tuning(&self) -> Tuning {
-        Tuning {
-            per_second: self.rate.per_second,
-            burst: self.rate.burst,
-            concurrency: self.concurrency,
-            max_attempts: self.retry.max_attempts,
-            give_up_after: self.retry.give_up_after,
-        }
     }
 
     /// What events are held against to find the lane they are for.

@@ -226,7 +226,7 @@ impl State {
         *calls = calls.saturating_add(1);
         let in_time =
             rule.after_ms.is_some_and(|after| now.saturating_duration_since(from) >= Duration::from_millis(after));
-        !in_time && !rule.after_calls.is_some_and(|after| *calls > after)
+        !in_time && rule.after_calls.is_none_or(|after| *calls <= after)
     }
 
     /// The rule by which a resource is not ready at this moment.

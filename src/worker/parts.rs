@@ -61,10 +61,21 @@ impl Stock {
             board: Arc::new(Board::new(config.name.clone(), Arc::clone(&self.news))),
             waits: self.waits.clone(),
             tenure: Arc::default(),
-            tuning: Arc::new(watch::Sender::new(config.tuning())),
+            tuning: Arc::new(watch::Sender::new(tuning(config))),
             freshened: Arc::new(watch::Sender::new(0)),
             config: Arc::new(config.clone()),
         })
+    }
+}
+
+/// What of a lane's config it can change while it works.
+pub(super) fn tuning(config: &LaneConfig) -> Tuning {
+    Tuning {
+        per_second: config.rate.per_second,
+        burst: config.rate.burst,
+        concurrency: config.concurrency,
+        max_attempts: config.retry.max_attempts,
+        give_up_after: config.retry.give_up_after,
     }
 }
 

@@ -212,7 +212,7 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let news = Arc::new(Notify::new());
         let (tell, mut told) = watch::channel(Readiness::Starting);
-        let sources = Sources { lanes: vec![lanes], link, news: Arc::clone(&news), stop: stopped };
+        let sources = Sources { lanes: watch::channel(vec![lanes]).1, link, news: Arc::clone(&news), stop: stopped };
         let keeping = tokio::spawn(keep(sources, tell));
         let stand = |stand: Stand| {
             view.send_modify(|view| view.stand = stand);

@@ -3,7 +3,7 @@
 
 use super::{
     LaneView, Stand, WorkerError,
-    parts::{Parts, Stock},
+    parts::{Parts, Stock, tuning},
     readiness::{self, Readiness, Sources},
     secrets,
     supervisor::{Supervisor, Waits},
@@ -115,9 +115,9 @@ impl Service {
             if !seat.config.is_same_but_for_tuning(lane) {
                 changes.reopened.push(lane.name.clone());
                 seat.parts.send_modify(|old| *old = old.renewed(parts));
-            } else if seat.config.tuning() != lane.tuning() {
+            } else if tuning(&seat.config) != tuning(lane) {
                 changes.tuned.push(lane.name.clone());
-                seat.parts.borrow().tuning.send_replace(lane.tuning());
+                seat.parts.borrow().tuning.send_replace(tuning(lane));
             }
             seat.config = lane.clone();
             self.seats.push(seat);
