@@ -19,6 +19,7 @@ mod fault_events;
 mod fault_http;
 mod fault_load;
 mod fault_messages;
+mod fault_openapi;
 mod fault_operator;
 mod fault_order;
 mod fault_stop;
