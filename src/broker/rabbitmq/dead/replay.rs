@@ -12,7 +12,7 @@ use crate::{
             publisher::{Promised, Publisher},
         },
     },
-    job::{JobId, LaneName, Priority},
+    job::{JobId, LaneName},
 };
 use jiff::Timestamp;
 use std::{
@@ -24,8 +24,6 @@ use std::{
 const WINDOW: usize = 256;
 /// How long a confirm may take: the broker takes nothing during an alarm, and an operator wants to know.
 const CONFIRM: Duration = Duration::from_mins(1);
-/// The priority of a job that a creation event asked for.
-const EVENT: u8 = 9;
 
 /// What a replay came to.
 #[derive(Debug, Default)]
@@ -156,9 +154,8 @@ impl Replaying<'_> {
             return Ok(None);
         }
         let message = Message {
-            priority: if priority == Priority::Event { EVENT } else { 0 },
             timestamp: u64::try_from(self.now.as_second()).ok(),
-            ..Message::json(self.names.jobs(), lane.as_str().to_owned(), id.as_str().to_owned(), body)
+            ..Message::job(self.names, lane.as_str().to_owned(), id.as_str().to_owned(), body, priority)
         };
         let promised = in_time(self.publisher.begin(message)).await?;
         Ok(Some((promised, lane, items)))
