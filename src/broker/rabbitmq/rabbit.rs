@@ -238,8 +238,14 @@ impl Broker for Rabbit {
         let (stop, stopped) = oneshot::channel();
         let (number, state) = (board.number(), Arc::default());
         board.add(number, OpenFeed { lane: lane.clone(), acks, state: Arc::clone(&state) });
-        let feed =
-            RabbitFeed::new(lane.clone(), channel.channel().clone(), lease.clone(), Arc::clone(&state), (urgent_arriving, arriving), stop);
+        let feed = RabbitFeed::new(
+            lane.clone(),
+            channel.channel().clone(),
+            lease.clone(),
+            Arc::clone(&state),
+            (urgent_arriving, arriving),
+            stop,
+        );
         let keeper = Keeper {
             lane: lane.clone(),
             feed: number,
