@@ -123,6 +123,19 @@ impl Fleet {
         self.channel.queue_declare(queue.into(), passive, FieldTable::default()).await.unwrap().message_count()
     }
 
+    /// Waits until nobody consumes the urgent queue of a lane any more.
+    pub async fn urgent_is_left(&self, lane_name: &str) {
+        let queue = self.names.urgent_queue(&lane(lane_name));
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        soon(async {
+            let ask = || self.channel.queue_declare(queue.as_str().into(), passive, FieldTable::default());
+            while ask().await.unwrap().consumer_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
     /// A connection of its own, past the proxy.
     pub fn link(&self) -> &Link {
         &self.link

@@ -23,3 +23,4 @@ mod fault_stop;
 mod fleet;
 mod node_access;
 mod truth;
+mod urgent;
