@@ -41,6 +41,8 @@ const TOO_NARROW: &str = "its messages are small again: it gets a larger window"
 
 /// How often jobs in the urgent queue that no bell rang for are looked for.
 const PATROL: Duration = Duration::from_secs(5);
+/// A bell that we rang ourselves comes within that time, or a better owner is waiting and it is kept for that one.
+const RINGS: Duration = Duration::from_secs(3);
 /// An urgent queue that was empty for so long is left.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -258,10 +260,10 @@ impl Work {
             return Err("its window is too small to go on with urgent jobs".into());
         }
         self.ring();
-        let (end, mut arrived) = (Instant::now() + PATIENCE, Vec::new());
+        let (end, mut arrived) = (Instant::now() + RINGS, Vec::new());
         match timeout_at(end, self.main.channel.arrivals(&mut arrived)).await {
             Ok(came) => came?,
-            Err(_) => return Err(format!("no bell came in {PATIENCE:?}")),
+            Err(_) => return Err("urgent jobs are on their way and nothing says that the lane stays ours".into()),
         }
         self.main.take(&mut arrived).await?;
         self.main.keep_one_bell().await?;

@@ -7,12 +7,12 @@ use crate::{
         again::{self, Again},
         rabbitmq::{
             depth::{Depth, Gauge},
-            message::Message,
+            message::{EVENT_PRIORITY, Message},
             names::Names,
             publisher::{Promised, Publisher},
         },
     },
-    job::{JobId, LaneName},
+    job::{JobId, LaneName, Priority},
 };
 use jiff::Timestamp;
 use std::{
@@ -154,8 +154,10 @@ impl Replaying<'_> {
             return Ok(None);
         }
         let message = Message {
+            // All of them through one queue: letters of one resource keep their order, whatever their priorities.
+            priority: if priority == Priority::Event { EVENT_PRIORITY } else { 0 },
             timestamp: u64::try_from(self.now.as_second()).ok(),
-            ..Message::job(self.names, lane.as_str().to_owned(), id.as_str().to_owned(), body, priority)
+            ..Message::json(self.names.jobs(), lane.as_str().to_owned(), id.as_str().to_owned(), body)
         };
         let promised = in_time(self.publisher.begin(message)).await?;
         Ok(Some((promised, lane, items)))
