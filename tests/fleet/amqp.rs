@@ -29,6 +29,11 @@ pub async fn connect(url: &str) -> Connection {
 
 /// Publishes in order; all of them are safe when it returns.
 pub async fn publish(url: &str, messages: impl IntoIterator<Item = Outgoing>) {
+    publish_to(url, "tagmill.jobs", messages).await;
+}
+
+/// The same to another exchange.
+pub async fn publish_to(url: &str, exchange: &str, messages: impl IntoIterator<Item = Outgoing>) {
     let connection = connect(url).await;
     let channel = connection.create_channel().await.unwrap();
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
@@ -36,7 +41,7 @@ pub async fn publish(url: &str, messages: impl IntoIterator<Item = Outgoing>) {
     for Outgoing { lane, id, body } in messages {
         let properties = BasicProperties::default().with_delivery_mode(2).with_message_id(id.into());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let sent = channel.basic_publish("tagmill.jobs".into(), lane.as_str().into(), options, &body, properties).await;
+        let sent = channel.basic_publish(exchange.into(), lane.as_str().into(), options, &body, properties).await;
         flying.push_back(sent.unwrap());
         if flying.len() > 500 {
             safe(flying.pop_front().unwrap().await);

@@ -27,3 +27,4 @@ mod fleet;
 mod http;
 mod node_access;
 mod truth;
+mod urgent;
