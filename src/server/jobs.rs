@@ -32,11 +32,15 @@ pub(super) async fn submit(
         _ => (split::documents(&body.bytes, JOBS_AT_ONCE), "jobs"),
     };
     let documents = documents.map_err(|unsplit| unsplit_problem(unsplit, "jobs"))?;
-    let jobs = read(&state, &documents, what, &actor)?;
+    let jobs = read(&state, &documents, what, &actor).inspect_err(|_| state.metrics.jobs("rejected", 1))?;
     let messages = jobs.iter().map(|job| {
         batch::message(&state.names, job, serde_json::to_vec(job).unwrap_or_default(), body.trace.as_deref())
     });
-    publish::confirmed(&state, messages.collect()).await?;
+    let count = jobs.len() as u64;
+    publish::confirmed(&state, messages.collect())
+        .await
+        .inspect_err(|_| state.metrics.jobs("unavailable", count))?;
+    state.metrics.jobs("accepted", count);
     tracing::info!(actor = %actor.name, peer = %actor.peer, jobs = jobs.len(), "jobs were handed in");
     let told: Vec<Value> =
         jobs.iter().map(|job| json!({"id": job.id, "lane": job.lane, "resources": job.resources.len()})).collect();
