@@ -15,11 +15,14 @@ mod support;
 mod rabbit;
 
 mod amqp;
+mod fault_events;
+mod fault_http;
 mod fault_load;
 mod fault_messages;
 mod fault_operator;
 mod fault_order;
 mod fault_stop;
 mod fleet;
+mod http;
 mod node_access;
 mod truth;
