@@ -31,6 +31,8 @@ pub struct Unit {
     pub suspect: bool,
     /// The other half, while one success of the two proves the other guilty.
     pub sibling: Option<UnitId>,
+    /// Work in it goes ahead of bulk work.
+    pub urgent: bool,
     /// It failed before, so it counts as a retry.
     pub again: bool,
     /// Attempts spent in the run of transient failures of that number, to be given back if it makes an outage.
@@ -64,10 +66,11 @@ pub struct Queue {
     units: BTreeMap<UnitId, (Unit, Now)>,
     waiting: BTreeSet<(Now, UnitId)>,
     /// In the order they go: those the API has not failed before those it has, then the oldest. Where little is allowed,
-    /// a few bad resources would otherwise use it all up, and nothing good could prove them guilty.
-    due: BTreeSet<(bool, u64, UnitId)>,
-    /// Those whose resources do not exist yet: they stand in a line of their own, and hold nobody up.
-    due_missing: BTreeSet<(u64, UnitId)>,
+    /// a few bad resources would otherwise use it all up, and nothing good could prove them guilty. Ordinary ones and
+    /// urgent ones.
+    due: [BTreeSet<(bool, u64, UnitId)>; 2],
+    /// Those whose resources do not exist yet, urgent ones first: they stand in a line of their own, and hold nobody up.
+    due_missing: BTreeSet<(bool, u64, UnitId)>,
     missing: usize,
     next: UnitId,
     rows: usize,
@@ -96,30 +99,37 @@ impl Queue {
                 return;
             }
             self.waiting.pop_first();
-            if let Some((unit, _)) = self.units.get(&id) {
-                if unit.missing > 0 {
-                    self.due_missing.insert((unit.age, id));
-                } else {
-                    self.due.insert((unit.tries > 0, unit.age, id));
-                }
+            let Some((unit, _)) = self.units.get(&id) else { continue };
+            if unit.missing > 0 {
+                self.due_missing.insert((!unit.urgent, unit.age, id));
+            } else if let Some(due) = self.due.get_mut(usize::from(unit.urgent)) {
+                due.insert((unit.tries > 0, unit.age, id));
             }
         }
     }
 
-    /// The age of the unit that goes next.
-    pub fn oldest_due(&self) -> Option<u64> {
-        self.due.first().map(|(_, age, _)| *age)
+    fn first_due(&self, urgent_first: bool) -> Option<(bool, u64, UnitId)> {
+        let of = |urgent: bool| {
+            let (_, age, id) = self.due.get(usize::from(urgent))?.first()?;
+            Some((urgent, *age, *id))
+        };
+        of(urgent_first).or_else(|| of(!urgent_first))
+    }
+
+    /// Whether the unit that goes next is urgent, and its age.
+    pub fn oldest_due(&self, urgent_first: bool) -> Option<(bool, u64)> {
+        self.first_due(urgent_first).map(|(urgent, age, _)| (urgent, age))
     }
 
     /// Takes the unit that goes next.
-    pub fn pop_due(&mut self) -> Option<Unit> {
-        let (.., id) = self.due.first().copied()?;
+    pub fn pop_due(&mut self, urgent_first: bool) -> Option<Unit> {
+        let (.., id) = self.first_due(urgent_first)?;
         self.take(id)
     }
 
     /// Takes the unit that goes next of those whose resources do not exist yet.
     pub fn pop_missing(&mut self) -> Option<Unit> {
-        let (_, id) = self.due_missing.first().copied()?;
+        let (.., id) = self.due_missing.first().copied()?;
         self.take(id)
     }
 
@@ -148,8 +158,10 @@ impl Queue {
     pub fn take_with_time(&mut self, id: UnitId) -> Option<(Unit, Now)> {
         let (unit, at) = self.units.remove(&id)?;
         self.waiting.remove(&(at, id));
-        self.due.remove(&(unit.tries > 0, unit.age, id));
-        self.due_missing.remove(&(unit.age, id));
+        if let Some(due) = self.due.get_mut(usize::from(unit.urgent)) {
+            due.remove(&(unit.tries > 0, unit.age, id));
+        }
+        self.due_missing.remove(&(!unit.urgent, unit.age, id));
         self.missing -= usize::from(unit.missing > 0);
         self.rows -= unit.rows.len();
         Some((unit, at))
@@ -162,7 +174,7 @@ impl Queue {
 
     /// Whether a unit may go now.
     pub fn has_due(&self) -> bool {
-        !self.due.is_empty()
+        self.due.iter().any(|due| !due.is_empty())
     }
 
     /// Whether nothing waits.
@@ -184,7 +196,7 @@ impl Queue {
     pub fn drain(&mut self) -> Vec<Unit> {
         let units = std::mem::take(&mut self.units);
         self.waiting.clear();
-        self.due.clear();
+        self.due = Default::default();
         self.due_missing.clear();
         (self.rows, self.missing) = (0, 0);
         units.into_values().map(|(unit, _)| unit).collect()

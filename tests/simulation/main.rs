@@ -7,6 +7,7 @@ mod gate;
 mod newborn;
 mod scenarios;
 mod script;
+mod urgent;
 mod world;
 
 use std::panic;
