@@ -353,15 +353,13 @@ impl Task {
         }
         let Outgoing { message, done, more } = outgoing;
         let waiting = std::iter::once(done).chain(more);
-        match self.bells.iter_mut().find(|bell| bell.message.key == message.key) {
-            Some(bell) => bell.more.extend(waiting),
-            None => {
-                let mut waiting = waiting;
-                if let Some(done) = waiting.next() {
-                    let message = Message::bell(names, message.key);
-                    self.bells.push_back(Outgoing { message, done, more: waiting.collect() });
-                }
-            }
+        if let Some(bell) = self.bells.iter_mut().find(|bell| bell.message.key == message.key) {
+            return bell.more.extend(waiting);
+        }
+        let mut waiting = waiting;
+        if let Some(done) = waiting.next() {
+            let message = Message::bell(names, message.key);
+            self.bells.push_back(Outgoing { message, done, more: waiting.collect() });
         }
     }
 
