@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod pause;
 pub mod plan;
 pub mod providers;
+pub mod rules;
 pub mod schema;
 pub mod sim;
 pub mod status;
@@ -78,6 +79,8 @@ enum Command {
     Whoami(whoami::Args),
     /// Show the tagging APIs with their limits and default rates
     Providers(providers::Args),
+    /// Try the rules of a config on events: test, explain, list
+    Rules(rules::Rules),
     /// Work with the config file
     Config(config::Args),
     /// Print the JSON Schema of a document
@@ -114,6 +117,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Validate(args) => validate::run(args),
         Command::Whoami(args) => whoami::run(args).await,
         Command::Providers(args) => providers::run(args),
+        Command::Rules(args) => rules::run(args),
         Command::Config(args) => config::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Sim(args) => sim::run(args).await,

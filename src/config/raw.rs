@@ -25,6 +25,70 @@ pub struct RawConfig {
     pub events: Option<RawEvents>,
     /// Rules that turn cloud events into jobs. Every rule that is for an event makes jobs of it.
     pub rules: Option<Vec<RawRule>>,
+    /// Events and the jobs that the rules have to make of them, for `tagmill rules test`.
+    pub tests: Option<Vec<RawRuleTest>>,
+}
+
+/// An event, and what has to follow from it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawRuleTest {
+    /// What it shows, in words.
+    pub name: String,
+    /// How the event is read.
+    pub source: RawEventSource,
+    /// The event, as a section or as the text that comes.
+    pub event: Option<serde_json::Value>,
+    /// Or the file it stands in, from the folder of this one.
+    pub file: Option<PathBuf>,
+    /// Headers that come with it, for CloudEvents in binary form.
+    pub headers: Option<BTreeMap<String, String>>,
+    /// The jobs, in any order; left out: none.
+    pub jobs: Option<Vec<RawWantedJob>>,
+    /// Why nothing follows: `failed`, `internal`, `read_only`, `tagging` or `no_rule`.
+    pub ignored: Option<String>,
+    /// Rules that should have made a job and cannot: `no_ids`, `no_lane` or `rule_error`.
+    pub trouble: Option<BTreeMap<String, String>>,
+}
+
+/// A job that has to follow from an event.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawWantedJob {
+    /// Its lane.
+    pub lane: String,
+    /// Its resources, in any order.
+    #[schemars(length(min = 1))]
+    pub resources: Vec<RawWantedResource>,
+    /// Tags that it sets.
+    pub set: Option<BTreeMap<String, String>>,
+    /// Keys that it removes.
+    pub unset: Option<Vec<String>>,
+    /// Whether it replaces tags that are there. Default false.
+    pub update: Option<bool>,
+}
+
+/// A resource of such a job.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawWantedResource {
+    /// Its id, where that says it all.
+    Id(String),
+    /// Its id, and what else its provider has to know.
+    Full(RawFullResource),
+}
+
+/// A resource with its type and project.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawFullResource {
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// Its project.
+    pub project: Option<String>,
 }
 
 /// Where jobs come from in a fleet.

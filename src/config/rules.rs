@@ -118,12 +118,11 @@ fn set(section: &Section<'_>, notes: &mut Notes) -> Vec<(String, String)> {
     };
     let mut set = Vec::new();
     for (key, tree) in fields {
-        match &tree.shape {
-            Shape::Text(text) => set.push((key.clone(), text.clone())),
-            _ => {
-                let text = format!("expected text, found {}; put it in quotes", tree.kind());
-                notes.error(&tree.place, &section.at(&format!("set.{key}")), text);
-            }
+        if let Shape::Text(text) = &tree.shape {
+            set.push((key.clone(), text.clone()));
+        } else {
+            let text = format!("expected text, found {}; put it in quotes", tree.kind());
+            notes.error(&tree.place, &section.at(&format!("set.{key}")), text);
         }
     }
     set

@@ -11,7 +11,8 @@ use crate::provider::{self, Entry};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const FIELDS: [&str; 6] = ["broker", "state", "server", "lanes", "events", "rules"];
+/// `tests` are read by `tagmill rules test` alone.
+const FIELDS: [&str; 7] = ["broker", "state", "server", "lanes", "events", "rules", "tests"];
 
 /// A config whose every field has been checked.
 #[derive(Clone, Debug)]

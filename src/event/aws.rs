@@ -55,18 +55,20 @@ fn ignored(record: &Value) -> Option<Ignored> {
     }
 }
 
+/// Beginnings of session names that a machine or a library gives: an instance, a function, a role taken without a name.
+const MACHINES: [&str; 5] = ["i-", "awslambda", "botocore-session-", "aws-go-sdk-", "aws-sdk-"];
+
 /// A person's name where there is one. The session of a machine's role is named after the machine: that is nobody.
 fn creator(record: &Value) -> Option<String> {
     let identity = record.get("userIdentity")?;
     match at(identity, &["type"])?.as_str() {
         "Root" => Some("root".into()),
-        "IAMUser" => at(identity, &["userName"]),
         "AssumedRole" => {
             let role = at(identity, &["sessionContext", "sessionIssuer", "userName"]);
             if role.is_some_and(|role| role.starts_with("AWSServiceRole")) {
                 return None;
             }
-            last(identity).filter(|session| !session.starts_with("i-"))
+            last(identity).filter(|session| !MACHINES.iter().any(|start| session.starts_with(start)))
         }
         "FederatedUser" | "WebIdentityUser" | "SAMLUser" => at(identity, &["userName"]).or_else(|| last(identity)),
         _ => at(identity, &["userName"]),
@@ -94,6 +96,7 @@ mod tests {
         let assumed = |session: &str, role: &str| json!({"type":"AssumedRole","arn":arn(session),"sessionContext":{"sessionIssuer":{"userName":role}}});
         assert_eq!(who(&assumed("alice", "dev")).as_deref(), Some("alice"));
         assert_eq!(who(&assumed("i-0abc", "app")), None, "a machine");
+        assert_eq!(who(&assumed("botocore-session-1764309600", "dev")), None, "a library");
         assert_eq!(who(&assumed("AutoScaling", "AWSServiceRoleForAutoScaling")), None, "a service");
         assert_eq!(who(&json!({"type":"IAMUser","userName":"bob"})).as_deref(), Some("bob"));
         assert_eq!(who(&json!({"type":"Root","arn":"arn:aws:iam::1:root"})).as_deref(), Some("root"));

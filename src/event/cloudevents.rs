@@ -1,6 +1,6 @@
 //! CloudEvents 1.0 over HTTP and AMQP: structured, binary and batch, down to an envelope and its data.
 
-use super::envelope::{Envelope, text, time};
+use super::envelope::{Envelope, json, text, time};
 use base64::Engine as _;
 use serde_json::{Map, Value};
 
@@ -18,7 +18,7 @@ pub(super) fn structured(value: Value) -> Result<(Envelope, Value), String> {
     let data = match (fields.remove("data"), fields.remove("data_base64")) {
         (Some(_), Some(_)) => return Err("it has both `data` and `data_base64`".into()),
         // JSON inside of text is what some senders make of a record.
-        (Some(Value::String(text)), None) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        (Some(Value::String(text)), None) => json(text.as_bytes()).unwrap_or(Value::String(text)),
         (Some(data), None) => data,
         (None, Some(coded)) => decoded(&coded)?,
         (None, None) => Value::Null,
@@ -58,5 +58,5 @@ fn envelope(mut fields: Map<String, Value>) -> Result<Envelope, String> {
 fn decoded(coded: &Value) -> Result<Value, String> {
     let bytes = coded.as_str().and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
     let bytes = bytes.ok_or("`data_base64` is no Base64")?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("`data_base64` holds no JSON: {error}"))
+    json(&bytes).map_err(|error| format!("`data_base64` holds no JSON: {error}"))
 }

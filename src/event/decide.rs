@@ -9,8 +9,10 @@ use super::{
 };
 use crate::job::{Extras, Job, JobId, LaneName, Priority, Resource, rules as limits, stable_hash};
 use jiff::Timestamp;
+use jmespath::Variable;
 use minijinja::{Value as Shown, context, value::Serde};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use serde_json::Value;
+use std::{borrow::Cow, cell::OnceCell, collections::BTreeMap, fmt, sync::Arc};
 
 /// Why nothing follows from an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,14 +141,28 @@ struct Found {
     resource: Resource,
 }
 
+/// An event in the forms that rules look at it. The one that paths search is as large as the record, so it is made when
+/// it is needed, and once.
+struct Sight<'e> {
+    event: &'e Event,
+    shown: Shown,
+    record: OnceCell<Option<Variable>>,
+}
+
+impl Sight<'_> {
+    fn record(&self) -> Option<&Variable> {
+        self.record.get_or_init(|| searchable(&self.event.record)).as_ref()
+    }
+}
+
 impl Rules {
     /// What follows from this event. `now` stands for the time of an event that says none.
     pub fn decide(&self, event: &Event, lanes: &[LaneFacts], now: Timestamp) -> Decision {
         let mut decision = Decision { ignored: event.ignored, ..Decision::default() };
-        let event = &self.placed(event);
-        let shown = shown(event);
-        for rule in &self.rules {
-            let (outcome, jobs) = self.apply(rule, event, &shown, lanes, now);
+        let event = &*self.placed(event);
+        let sight = Sight { event, shown: shown(event), record: OnceCell::new() };
+        for rule in &self.all {
+            let (outcome, jobs) = self.apply(rule, &sight, lanes, now);
             if event.ignored.is_none() {
                 decision.jobs.extend(jobs);
             }
@@ -164,24 +180,17 @@ impl Rules {
     }
 
     /// The event with the region that only the config knows.
-    fn placed(&self, event: &Event) -> Event {
-        let mut event = event.clone();
-        if event.region.is_none()
-            && let Some(project) = &event.project
-        {
-            event.region = self.options.regions.get(project).cloned();
+    fn placed<'e>(&self, event: &'e Event) -> Cow<'e, Event> {
+        match event.project.as_ref().and_then(|project| self.options.regions.get(project)) {
+            Some(region) if event.region.is_none() => {
+                Cow::Owned(Event { region: Some(region.clone()), ..event.clone() })
+            }
+            _ => Cow::Borrowed(event),
         }
-        event
     }
 
-    fn apply(
-        &self,
-        rule: &Rule,
-        event: &Event,
-        shown: &Shown,
-        lanes: &[LaneFacts],
-        now: Timestamp,
-    ) -> (RuleOutcome, Vec<Job>) {
+    fn apply(&self, rule: &Rule, sight: &Sight<'_>, lanes: &[LaneFacts], now: Timestamp) -> (RuleOutcome, Vec<Job>) {
+        let event = sight.event;
         let mut outcome = RuleOutcome {
             rule: rule.spec.name.clone(),
             met: Met::NotForIt,
@@ -194,7 +203,7 @@ impl Rules {
         if !rule.is_for(event.cloud, &event.service, &event.name) {
             return (outcome, Vec::new());
         }
-        let jobs = self.jobs(rule, event, shown, lanes, now, &mut outcome).unwrap_or_else(|trouble| {
+        let jobs = self.jobs(rule, sight, lanes, now, &mut outcome).unwrap_or_else(|trouble| {
             (outcome.met, outcome.trouble) = (Met::Yes, Some(trouble));
             Vec::new()
         });
@@ -206,12 +215,12 @@ impl Rules {
     fn jobs(
         &self,
         rule: &Rule,
-        event: &Event,
-        shown: &Shown,
+        sight: &Sight<'_>,
         lanes: &[LaneFacts],
         now: Timestamp,
         outcome: &mut RuleOutcome,
     ) -> Result<Vec<Job>, Trouble> {
+        let (event, shown) = (sight.event, &sight.shown);
         let error = |text: String| Trouble { code: "rule_error", text };
         if let Some(when) = &rule.spec.when
             && !self.engine.holds(when, shown).map_err(|why| error(format!("when: {why}")))?
@@ -220,7 +229,7 @@ impl Rules {
             return Ok(Vec::new());
         }
         outcome.met = Met::Yes;
-        let resources = self.resources(rule, event, shown, lanes, &mut outcome.found)?;
+        let resources = self.resources(rule, sight, lanes, &mut outcome.found)?;
         // Resources that get the same tags in the same lane are one job.
         let mut groups: BTreeMap<(LaneName, Tags), Vec<Resource>> = BTreeMap::new();
         for found in resources {
@@ -251,7 +260,7 @@ impl Rules {
         let set = tags.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         let unset = rule.spec.unset.iter().map(|key| Arc::from(key.as_str())).collect();
         let extras = Extras {
-            source: Some(format!("event:{}:{}", event.cloud, event.name).into()),
+            source: Some(label(event).into()),
             created_at: Some(at),
             priority: Priority::Event,
             overwrite: rule.spec.update,
@@ -279,17 +288,17 @@ impl Rules {
     fn resources(
         &self,
         rule: &Rule,
-        event: &Event,
-        shown: &Shown,
+        sight: &Sight<'_>,
         lanes: &[LaneFacts],
         told: &mut Vec<(String, Vec<String>)>,
     ) -> Result<Vec<Found>, Trouble> {
+        let (event, shown) = (sight.event, &sight.shown);
         let error = |text: String| Trouble { code: "rule_error", text };
-        let record = searchable(&event.record).ok_or_else(|| error("the record cannot be searched".into()))?;
+        let record = sight.record().ok_or_else(|| error("the record cannot be searched".into()))?;
         let mut all = Vec::new();
         let mut wrong = None;
         if let (Some(path), Some(ids)) = (&rule.path, &rule.spec.ids) {
-            let found = path.ids(&record).map_err(|why| error(format!("ids: {why}")))?;
+            let found = path.ids(record).map_err(|why| error(format!("ids: {why}")))?;
             told.push((path.as_str().to_owned(), found.clone()));
             for id in found {
                 all.push(self.own(rule, ids, &id, event, shown, lanes)?);
@@ -299,7 +308,7 @@ impl Rules {
                 row.source == event.cloud && row.service == event.service && row.event == event.name
             });
             for (row, path) in rows {
-                let found = path.ids(&record).map_err(|why| error(format!("ids: {why}")))?;
+                let found = path.ids(record).map_err(|why| error(format!("ids: {why}")))?;
                 told.push((path.as_str().to_owned(), found.clone()));
                 for id in found {
                     match self.known_one(rule, row, &id, event, shown, lanes) {
@@ -417,11 +426,21 @@ impl Rules {
 
 type Tags = BTreeMap<String, String>;
 
+/// Where a job comes from, in words. A custom event can have a name that is too long for it.
+fn label(event: &Event) -> String {
+    let label = format!("event:{}:{}", event.cloud, event.name);
+    if limits::label("the source", &label).is_ok() { label } else { format!("event:{}", event.cloud) }
+}
+
 fn checked(lane: LaneName, resource: Resource) -> Result<Found, Trouble> {
-    match limits::id(&resource.id) {
-        Ok(()) => Ok(Found { lane, resource }),
-        Err(text) => Err(Trouble { code: "no_ids", text }),
-    }
+    let word = |what: &str, word: &Option<Arc<str>>| {
+        word.as_ref().map_or(Ok(()), |word| limits::word(what, word, limits::WORD_CHARS))
+    };
+    limits::id(&resource.id)
+        .and_then(|()| word("the type", &resource.kind))
+        .and_then(|()| word("the project", &resource.project))
+        .map_err(|text| Trouble { code: "no_ids", text })?;
+    Ok(Found { lane, resource })
 }
 
 /// The partition of an AWS region.
@@ -435,10 +454,50 @@ fn partition(region: &str) -> &'static str {
     }
 }
 
+/// Longest text of a record that templates see, in bytes; a tag's value has 256 characters. Each word of a template can
+/// go through the whole of a text, for each tag of each resource.
+const SEEN: usize = 2_048;
+
+/// A record without its long texts: to a template they are not there.
+fn without_long_texts(record: &Value) -> Cow<'_, Value> {
+    fn is_long(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.len() > SEEN,
+            Value::Array(all) => all.iter().any(is_long),
+            Value::Object(fields) => fields.iter().any(|(key, value)| key.len() > SEEN || is_long(value)),
+            _ => false,
+        }
+    }
+    fn cut(value: &mut Value) {
+        match value {
+            Value::Array(all) => {
+                for one in all {
+                    if one.as_str().is_some_and(|text| text.len() > SEEN) {
+                        *one = Value::Null;
+                    }
+                    cut(one);
+                }
+            }
+            Value::Object(fields) => {
+                let is_short = |text: &str| text.len() <= SEEN;
+                fields.retain(|key, value| is_short(key) && value.as_str().is_none_or(is_short));
+                fields.values_mut().for_each(cut);
+            }
+            _ => {}
+        }
+    }
+    if !is_long(record) {
+        return Cow::Borrowed(record);
+    }
+    let mut record = record.clone();
+    cut(&mut record);
+    if is_long(&record) { Cow::Owned(Value::Null) } else { Cow::Owned(record) }
+}
+
 /// What templates and conditions see of an event.
 fn shown(event: &Event) -> Shown {
     context! {
-        event => Shown::from(Serde(&event.record)),
+        event => Shown::from(Serde(&*without_long_texts(&event.record))),
         cloud => event.cloud.as_str(),
         source => event.source.as_str(),
         service => event.service.as_str(),

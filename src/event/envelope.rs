@@ -8,6 +8,34 @@ use serde_json::{Map, Value};
 /// Longest id, source, name, account or region of an event, in bytes; nobody's are near it.
 const WORD: usize = 512;
 
+/// Values of one message at most. What stands in few bytes can take hundreds of times as many once it is read: `{"":0},`
+/// is eight bytes and a map. A record of a cloud has a value every dozen bytes.
+const VALUES: usize = 100_000;
+
+/// Reads JSON that is neither too deep (serde_json sees to that) nor made of too many values.
+pub(super) fn json(bytes: &[u8]) -> Result<Value, String> {
+    few(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+/// Counts the values of JSON, without reading it.
+pub(super) fn few(bytes: &[u8]) -> Result<(), String> {
+    let (mut values, mut in_text, mut escaped) = (1, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    if values > VALUES {
+        return Err(format!("more than {VALUES} values"));
+    }
+    Ok(())
+}
+
 /// What surrounds a record, whatever the transport.
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
@@ -128,6 +156,17 @@ mod tests {
         for name in ["RunInstances", "CreateBucket", "createServer", "CreateStage", "BatchCreate", "Create"] {
             assert!(!is_tagging(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_message_of_too_many_values_is_refused_before_it_is_read_and_text_is_not_counted() {
+        let many = |piece: &str, times: usize| format!("[{}1]", piece.repeat(times));
+        assert!(json(many("1,", 99_000).as_bytes()).is_ok());
+        for piece in ["1,", "{\"\":0},", "[],", "\"\\\"\","] {
+            let refused = json(many(piece, 100_001).as_bytes()).unwrap_err();
+            assert_eq!(refused, "more than 100000 values", "{piece}");
+        }
+        assert!(json(format!("\"{}\"", "a,{[\\\"".repeat(100_000)).as_bytes()).is_ok());
     }
 
     #[test]

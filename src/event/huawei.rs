@@ -2,7 +2,7 @@
 
 use super::{
     Event, Ignored, Source,
-    envelope::{Envelope, Facts, at, event, time},
+    envelope::{Envelope, Facts, at, event, json, time},
 };
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub(super) fn read(envelope: &Envelope, mut value: Value) -> Result<Event, Strin
     for field in ["request", "response"] {
         if let Some(packed) = record.get_mut(field)
             && let Some(text) = packed.as_str()
-            && let Ok(json @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text)
+            && let Ok(json @ (Value::Object(_) | Value::Array(_))) = json(text.as_bytes())
         {
             *packed = json;
         }

@@ -94,6 +94,12 @@ struct Cost {
 }
 
 impl Cost {
+    fn add_all(&mut self, all: &[Ast]) {
+        for one in all {
+            self.add(one);
+        }
+    }
+
     fn add(&mut self, ast: &Ast) {
         self.steps += 1;
         match ast {
@@ -111,14 +117,16 @@ impl Cost {
             }
             Ast::Expref { ast, .. } => self.add(ast),
             Ast::Flatten { node, .. } | Ast::Not { node, .. } | Ast::ObjectValues { node, .. } => self.add(node),
-            Ast::Function { args, .. } => args.iter().for_each(|arg| self.add(arg)),
+            Ast::Function { args, .. } => self.add_all(args),
             Ast::MultiList { elements, .. } => {
                 self.copies += 1;
-                elements.iter().for_each(|element| self.add(element));
+                self.add_all(elements);
             }
             Ast::MultiHash { elements, .. } => {
                 self.copies += 1;
-                elements.iter().for_each(|element| self.add(&element.value));
+                for element in elements {
+                    self.add(&element.value);
+                }
             }
             Ast::Field { .. } | Ast::Identity { .. } | Ast::Index { .. } | Ast::Literal { .. } | Ast::Slice { .. } => {}
         }

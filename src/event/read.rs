@@ -2,7 +2,7 @@
 
 use super::{
     Event, Source, alibaba, aws, cloudevents,
-    envelope::{Envelope, Facts, event},
+    envelope::{self, Envelope, Facts, event},
     huawei,
 };
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
@@ -24,8 +24,8 @@ pub enum Unreadable {
     /// It is a batch of too many.
     #[error("a batch of more than {EVENTS_AT_ONCE} events")]
     TooMany,
-    /// It is no JSON.
-    #[error("not JSON: {0}")]
+    /// It is no JSON, or more than anybody should have to read.
+    #[error("not JSON that is read here: {0}")]
     Json(String),
     /// It is JSON and no event; which one of a batch, and why.
     #[error("{}{why}", place(*index))]
@@ -70,7 +70,7 @@ pub fn read(source: Source, headers: &[(&str, &str)], body: &[u8]) -> Result<Vec
 }
 
 fn json(body: &[u8]) -> Result<Value, Unreadable> {
-    serde_json::from_slice(body).map_err(|error| Unreadable::Json(error.to_string()))
+    envelope::json(body).map_err(Unreadable::Json)
 }
 
 /// An array, given up at the first event too many: what is behind it is not even looked at.
@@ -92,6 +92,7 @@ fn array(body: &[u8]) -> Result<Vec<Value>, Unreadable> {
             Ok(Some(values))
         }
     }
+    envelope::few(body).map_err(Unreadable::Json)?;
     let mut reading = serde_json::Deserializer::from_slice(body);
     match reading.deserialize_seq(Bounded) {
         Ok(Some(values)) => match reading.end() {

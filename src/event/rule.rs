@@ -139,7 +139,7 @@ impl Rule {
 /// Rules that have all been checked.
 #[derive(Debug)]
 pub struct Rules {
-    pub(super) rules: Vec<Rule>,
+    pub(super) all: Vec<Rule>,
     pub(super) known: Vec<(&'static known::Known, Path)>,
     pub(super) engine: Engine,
     pub(super) options: Options,
@@ -161,22 +161,22 @@ impl Rules {
         }
         // A row whose path does not compile is seen by a test of the table.
         let known = known::TABLE.iter().filter_map(|row| Some((row, Path::compile(row.ids).ok()?))).collect();
-        if bad.is_empty() { Ok(Self { rules, known, engine, options }) } else { Err(bad) }
+        if bad.is_empty() { Ok(Self { all: rules, known, engine, options }) } else { Err(bad) }
     }
 
     /// The names of the rules, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().map(|rule| rule.spec.name.as_str())
+        self.all.iter().map(|rule| rule.spec.name.as_str())
     }
 
     /// The rules as they are written, in their order.
     pub fn specs(&self) -> impl Iterator<Item = &RuleSpec> {
-        self.rules.iter().map(|rule| &rule.spec)
+        self.all.iter().map(|rule| &rule.spec)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.all.is_empty()
     }
 }
 
@@ -214,7 +214,9 @@ fn check_lane(spec: &RuleSpec, engine: &Engine, complain: &mut impl FnMut(String
             engine.check(name).unwrap_or_else(|why| complain("lane".into(), why));
         }
         LaneSpec::Named(name) => {
-            LaneName::new(name).map(|_| ()).unwrap_or_else(|why| complain("lane".into(), why.to_string()));
+            if let Err(why) = LaneName::new(name) {
+                complain("lane".into(), why.to_string());
+            }
         }
         LaneSpec::Find { provider: Some(provider), .. } => {
             if !spec.sources.iter().any(|source| lanes::is_of(*source, provider)) {

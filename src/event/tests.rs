@@ -176,8 +176,7 @@ fn what_should_have_made_a_job_and_did_not_is_told() {
     let code = |spec: RuleSpec, body: &str| {
         let decision = decide(vec![spec], Source::Aws, body);
         assert!(decision.jobs.is_empty());
-        let trouble = decision.troubles().next().map(|(_, trouble)| trouble.code);
-        trouble
+        decision.troubles().next().map(|(_, trouble)| trouble.code)
     };
     assert_eq!(code(rule("r"), &CLOUDTRAIL.replace("eu-west-1", "us-east-2")), Some("no_lane"));
     assert_eq!(code(rule("r"), &CLOUDTRAIL.replace("instanceId", "other")), Some("no_ids"));
@@ -231,14 +230,16 @@ fn cloudevents_come_structured_binary_and_in_batches() {
 
 #[test]
 fn hostile_bytes_are_refused_with_a_reason() {
-    let deep = "[".repeat(100_000);
-    let deep_object = "{\"a\":".repeat(100_000);
-    let many = format!("[{}1]", "1,".repeat(400_000));
+    let deep = "[".repeat(90_000);
+    let deep_object = "{\"a\":".repeat(90_000);
+    let many = format!("[{}1]", "1,".repeat(50_000));
+    let too_many = format!("[{}1]", "1,".repeat(400_000));
     let large = vec![b' '; EVENT_BYTES + 1];
     for (body, why) in [
         (deep.as_bytes(), "recursion limit"),
         (deep_object.as_bytes(), "recursion limit"),
         (many.as_bytes(), "more than 1000 events"),
+        (too_many.as_bytes(), "more than 100000 values"),
         (&large, "at most 1048576"),
         (&[0xff, 0xfe, b'{'], "not JSON"),
         (b"", "not JSON"),
@@ -260,6 +261,42 @@ fn everything_that_is_wrong_with_rules_is_told_at_once() {
     let bad = Rules::compile(vec![one, two], Options::default()).unwrap_err();
     let told: Vec<(usize, &str)> = bad.iter().map(|bad| (bad.rule, bad.field.as_str())).collect();
     assert_eq!(told, [(0, "set.owner"), (0, "set."), (0, "when"), (1, "set"), (1, "event"), (1, "name")]);
+}
+
+#[test]
+fn a_text_that_is_too_long_for_any_tag_is_not_there_for_templates() {
+    let mut spec = rule("r");
+    spec.set = vec![
+        ("arn".into(), "{{ event.userIdentity.arn | split('/') | last }}".into()),
+        ("fallback".into(), "{{ event.userIdentity.arn | default('none') }}".into()),
+        ("other".into(), "{{ event.awsRegion }}".into()),
+    ];
+    let long = CLOUDTRAIL.replace("assumed-role/dev/", &"assumed-role/dev/".repeat(200));
+    let outcome = decide(vec![spec], Source::Aws, &long);
+    let set: Vec<(&str, &str)> = outcome.jobs[0].set.iter().map(|(key, value)| (&**key, &**value)).collect();
+    assert_eq!(set, [("fallback", "none"), ("other", "eu-west-1")]);
+    assert_eq!(outcome.rules[0].left_out(), 1);
+}
+
+#[test]
+fn a_type_or_a_name_that_no_job_can_have_is_trouble_and_no_job() {
+    let mut spec = rule("r");
+    spec.events = vec![EventName { service: None, name: "RunInstances".into() }];
+    let path = "responseElements.instancesSet.items[].instanceId".to_owned();
+    spec.ids = Some(Ids { path, id: None, kind: Some("{{ event.kind }}".into()) });
+    spec.lane = LaneSpec::Named("tagging".into());
+    let odd = CLOUDTRAIL.replace("\"awsRegion\"", "\"kind\":\"two words\",\"awsRegion\"");
+    let decision = decide(vec![spec], Source::Aws, &odd);
+    assert_eq!(decision.jobs, []);
+    assert_eq!(decision.troubles().map(|(_, trouble)| trouble.code).collect::<Vec<_>>(), ["no_ids"]);
+
+    let mut spec = rule("r");
+    let name = "n".repeat(510);
+    spec.events = vec![EventName { service: None, name: name.clone() }];
+    spec.ids = Some(Ids { path: "responseElements.instancesSet.items[].instanceId".into(), ..Ids::default() });
+    spec.lane = LaneSpec::Named("tagging".into());
+    let jobs = decide(vec![spec], Source::Aws, &CLOUDTRAIL.replace("RunInstances", &name)).jobs;
+    assert_eq!(jobs[0].extras.source.as_deref(), Some("event:aws"));
 }
 
 fn any_source() -> impl Strategy<Value = Source> {

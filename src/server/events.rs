@@ -68,10 +68,9 @@ pub(super) async fn take(
     if !errors.is_empty() {
         return Err(Problem::unprocessable("nothing was taken in, because some of it is no event", errors));
     }
-    let taken = hand_on(&state, &events, body.trace.as_deref(), async |messages| {
-        publish::confirmed(&state.publisher, messages).await
-    })
-    .await?;
+    let taken =
+        hand_on(&state, &events, body.trace.as_deref(), async |messages| publish::confirmed(&state, messages).await)
+            .await?;
     let Taken { events, duplicates, ignored, jobs, dead } = taken;
     let told = json!({"events": events, "duplicates": duplicates, "ignored": ignored, "jobs": jobs, "dead": dead});
     Ok((StatusCode::ACCEPTED, Json(told)))

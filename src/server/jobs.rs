@@ -36,7 +36,7 @@ pub(super) async fn submit(
     let messages = jobs.iter().map(|job| {
         batch::message(&state.names, job, serde_json::to_vec(job).unwrap_or_default(), body.trace.as_deref())
     });
-    publish::confirmed(&state.publisher, messages.collect()).await?;
+    publish::confirmed(&state, messages.collect()).await?;
     tracing::info!(actor = %actor.name, peer = %actor.peer, jobs = jobs.len(), "jobs were handed in");
     let told: Vec<Value> =
         jobs.iter().map(|job| json!({"id": job.id, "lane": job.lane, "resources": job.resources.len()})).collect();
@@ -65,12 +65,7 @@ fn read(state: &State, documents: &[&[u8]], what: &str, actor: &Actor) -> Result
             _ => format!("line {}{}{field}", index + 1, if field.is_empty() { "" } else { ": " }),
         };
         let id = JobId::new(&clock::nonce()).ok();
-        let only = match state.lanes.as_slice() {
-            [one] => Some(&one.name),
-            _ => None,
-        };
         let defaults = parse::Defaults {
-            lane: only,
             id: id.as_ref(),
             source: Some(&source),
             created_at: Some(now),

@@ -13,6 +13,7 @@ mod certificates;
 mod dead;
 mod events;
 mod guard;
+mod home;
 mod jobs;
 mod lanes;
 mod listen;
@@ -98,6 +99,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let recent = recent::Recent::default();
         let concurrency = server.limits.concurrency as usize;
+        let (home, at_home) = watch::channel(false);
         let state = Arc::new(State {
             names: place::names(&broker)?,
             lanes: state::facts(config),
@@ -110,6 +112,7 @@ impl Server {
             certificates: certificates::Certificates::default(),
             expected,
             is_ready,
+            at_home,
             room: Arc::new(Semaphore::new(concurrency)),
             look: tokio::sync::Mutex::default(),
             desk: tokio::sync::Mutex::default(),
@@ -118,6 +121,7 @@ impl Server {
             broker: broker.clone(),
         });
         let mut tasks = JoinSet::new();
+        tasks.spawn(home::make(broker.clone(), state.lanes.clone(), home));
         tasks.spawn(recent.listen(broker));
         for queue in &config.events.queues {
             tasks.spawn(queues::consume(Arc::clone(&state), queue.clone()));

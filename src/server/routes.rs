@@ -103,8 +103,11 @@ fn methods(path: &str) -> String {
             }
         }
     };
-    let mut found: Vec<String> =
-        table().iter().filter(|route| fits(route.path)).map(|route| route.method.to_string()).collect();
+    let table = table();
+    // A path that is there word for word goes before one with a placeholder.
+    let literal = table.iter().any(|route| route.path == path);
+    let is_it = |route: &&Route| if literal { route.path == path } else { fits(route.path) };
+    let mut found: Vec<String> = table.iter().filter(is_it).map(|route| route.method.to_string()).collect();
     if found.iter().any(|method| method == "GET") {
         found.push("HEAD".into());
     }

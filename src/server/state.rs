@@ -55,6 +55,8 @@ pub(super) struct State {
     /// How Alibaba Cloud's events are known, where that is checked.
     pub(super) expected: Option<(Expected, String)>,
     pub(super) is_ready: IsReady,
+    /// The lanes of the config have their queues.
+    pub(super) at_home: watch::Receiver<bool>,
     pub(super) room: Arc<Semaphore>,
     /// The last look at the fleet; the lock is held while one is taken, so that many who ask cost one.
     pub(super) look: tokio::sync::Mutex<Look>,

@@ -18,6 +18,7 @@ mod input;
 mod kill;
 mod offline;
 mod output;
+mod rules;
 mod stop;
 mod support;
 mod whoami;

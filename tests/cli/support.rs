@@ -303,6 +303,11 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -320,7 +325,11 @@ impl Running {
 
     /// Waits until stderr holds a text.
     pub fn says(&self, text: &str) {
-        until(&format!("stderr of {:?} says {text:?}", self.what), || self.err.so_far().contains(text));
+        let end = clock::monotonic() + PATIENCE;
+        while !self.err.so_far().contains(text) {
+            assert!(clock::monotonic() < end, "{:?} never says {text:?}: {}", self.what, self.err.so_far());
+            pause();
+        }
     }
 
     pub fn wait(mut self) -> Done {

@@ -14,6 +14,7 @@ use std::{collections::BTreeSet, fs, io::Cursor, path::Path, process::Command};
 use tagmill::{
     cli::{self, Cli, exit},
     config::{self, Config},
+    event,
     file::{self, Format, LaneInfo, Options, Row, set_argument},
     job::LaneName,
     provider,
@@ -292,5 +293,41 @@ fn the_numbers_of_the_states_are_the_constants_of_the_code() {
         let line = code.lines().find(|line| line.contains(&format!("const {name}: ")));
         let value = line.and_then(|line| line.split_once(" = ")).unwrap_or_else(|| panic!("{path} has no {name}")).1;
         assert_eq!(page::numbers(&row[1]), page::numbers(value), "{name} in {path}");
+    }
+}
+
+#[test]
+fn the_page_on_events_is_about_the_events_of_the_code() {
+    use event::Ignored::{Failed, Internal, NoRule, ReadOnly, Tagging};
+    let page = fs::read_to_string(page::root().join("docs/EVENTS.md")).unwrap();
+    assert!(page.contains(&cli::rules::markdown()), "run `tagmill rules list --markdown` and put its table there");
+    let sources: Vec<String> = Page::read("docs/EVENTS.md").table("source").iter().map(|row| row[0].clone()).collect();
+    assert_eq!(sources, event::Source::ALL.map(|source| format!("`{source}`")));
+    let reasons: Vec<String> = Page::read("docs/EVENTS.md").table("reason").iter().map(|row| row[0].clone()).collect();
+    let all = [Failed, Internal, ReadOnly, Tagging, NoRule];
+    assert_eq!(reasons, all.map(|reason| format!("`{}`", reason.as_str())));
+    assert_eq!(event::EVENT_BYTES, 1_048_576);
+    assert!(page.contains("1,048,576 bytes"));
+    let limits = Page::read("docs/EVENTS.md").table("limit");
+    assert!(limits.len() >= 8);
+    for row in limits {
+        let (name, path) = row[2].trim_matches('`').split_once("` in `").unwrap();
+        let code = fs::read_to_string(page::root().join(path)).unwrap();
+        let line = code.lines().find(|line| line.contains(&format!("const {name}: ")));
+        let value = line.and_then(|line| line.split_once(" = ")).unwrap_or_else(|| panic!("{path} has no {name}")).1;
+        assert_eq!(page::numbers(&row[1]), page::numbers(value), "{name} in {path}");
+    }
+}
+
+#[test]
+fn the_configs_of_the_page_on_events_are_good_ones() {
+    let example = fs::read_to_string(page::root().join("examples/events.yaml")).unwrap();
+    let (lanes, _) = example.split_once("\nevents:\n").unwrap();
+    let blocks = Page::read("docs/EVENTS.md").blocks("yaml");
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let text = format!("{lanes}\n{}", block.text);
+        let config = config::parse(&text, Path::new(&block.place), []).unwrap_or_else(|error| panic!("{error}"));
+        assert!(config.warnings.is_empty(), "{}: {:?}", block.place, config.warnings);
     }
 }

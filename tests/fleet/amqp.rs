@@ -2,7 +2,10 @@
 
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions},
+    options::{
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        QueueDeclareOptions,
+    },
     types::FieldTable,
 };
 use std::{
@@ -48,6 +51,30 @@ pub async fn publish_to(url: &str, exchange: &str, messages: impl IntoIterator<I
         safe(confirm.await);
     }
     connection.close(200, "bye".into()).await.unwrap();
+}
+
+/// Declares a queue as a cloud's event bus would, and puts these into it.
+pub async fn to_queue(url: &str, queue: &str, bodies: &[Vec<u8>]) {
+    let connection = connect(url).await;
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), FieldTable::default()).await.unwrap();
+    for body in bodies {
+        let properties = BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        safe(channel.basic_publish("".into(), queue.into(), options, body, properties).await.unwrap().await);
+    }
+    connection.close(200, "bye".into()).await.unwrap();
+}
+
+/// Messages that wait in a queue.
+pub async fn depth(url: &str, queue: &str) -> u32 {
+    let connection = connect(url).await;
+    let channel = connection.create_channel().await.unwrap();
+    let options = QueueDeclareOptions::durable().passive();
+    let found = channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap().message_count();
+    connection.close(200, "bye".into()).await.unwrap();
+    found
 }
 
 fn safe(confirmation: lapin::Result<Confirmation>) {

@@ -70,6 +70,7 @@ impl Lane {
     fn yaml(&self, url: &str) -> String {
         let (region, domain) = match self.api {
             Api::HuaweiTms => ("cn-north-4", ", domain_id: d0"),
+            Api::AwsTagging => ("us-east-1", ""),
             _ => ("cn-hangzhou", ""),
         };
         let mut text = String::new();

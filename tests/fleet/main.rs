@@ -15,12 +15,16 @@ mod support;
 mod rabbit;
 
 mod amqp;
+mod fault_events;
+mod fault_http;
 mod fault_load;
 mod fault_messages;
+mod fault_openapi;
 mod fault_operator;
 mod fault_order;
 mod fault_stop;
 mod fleet;
+mod http;
 mod node_access;
 mod truth;
 mod urgent;

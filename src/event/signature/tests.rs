@@ -3,7 +3,7 @@
 use super::*;
 use num_bigint::BigUint;
 
-const CERTIFICATE: &[u8] = include_bytes!("fixtures/certificate.pem");
+const CERTIFICATE: &[u8] = include_bytes!("certificate.pem");
 /// The private exponent of that certificate, which was made for this test and protects nothing.
 const PRIVATE: &str = "0952101f28769321a4da0c25ad323e88516e2c7f45b69c59c85255b65eaaa601d8358fbebc3f17aef6a820076e692080a326a60237060cbb8562506aa6ec15adfaa117d4b193bb96df0a399c2619da67181d7c3927526f04eb4a71cffbc0994fba9af028b267ca03da36d64dc6ae0459079339407424fe3589ac8f2c4974e92e1bdd521c7990b99b107bc8b24e8c846ceadbd5d400c4b77154631af8e30e2bb4a10442cf852b1a5af18e923eb950ec1bb169c9344888fe5f51b94b3be50e2e49ad6bf7c31ddfafd44efd8a3a47c80eda8a6324cdae1c0eb82db4be49c36ea0736391db990fb4b496ab7b3262a180c0b5f25dc5ef8ce0b38778e07a2e95b311b5";
 const SIGNED_AT: i64 = 1_767_225_600_000;
@@ -277,8 +277,8 @@ fn certificates_of_other_kinds_are_refused_by_name() {
     assert_eq!(bad(b"<html>not found</html>"), BadCertificate::Form);
     assert_eq!(bad(&[0xff; 1_000]), BadCertificate::Form);
     assert_eq!(bad(&vec![b'-'; CERTIFICATE_BYTES + 1]), BadCertificate::TooLarge);
-    assert_eq!(bad(include_bytes!("fixtures/elliptic.pem")), BadCertificate::Kind);
-    assert_eq!(bad(include_bytes!("fixtures/exponent3.pem")), BadCertificate::Strength);
+    assert_eq!(bad(include_bytes!("elliptic.pem")), BadCertificate::Kind);
+    assert_eq!(bad(include_bytes!("exponent3.pem")), BadCertificate::Strength);
     let cut = &CERTIFICATE[..CERTIFICATE.len() / 2];
     assert_eq!(bad(cut), BadCertificate::Form);
 }

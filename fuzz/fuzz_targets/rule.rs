@@ -1,0 +1,10 @@
+//! `cargo +nightly fuzz run rule`: see `fuzz/README.md`.
+#![no_main]
+
+#[path = "../bodies.rs"]
+#[allow(dead_code)]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    bodies::rule(bytes);
+});
