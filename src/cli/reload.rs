@@ -78,7 +78,6 @@ impl Reloader {
     }
 
     /// The config that is in force, and every one that takes its place.
-    #[allow(dead_code, reason = "for the server: its tokens and rules follow")]
     pub fn config(&self) -> watch::Receiver<Arc<Config>> {
         self.config.subscribe()
     }
@@ -157,12 +156,14 @@ impl Reloader {
 
 /// What differs and cannot be taken over by a worker that runs.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    // Its tokens follow by themselves, and so do rules.
+    let fixed = |config: &Config| config.server.as_ref().map(|server| (server.listen, server.limits));
     [
         ("broker", old.broker != new.broker),
         ("state", old.state != new.state),
-        ("server", old.server != new.server),
-        ("events", old.events != new.events),
-        ("rules", !old.rules.are_written_like(&new.rules)),
+        ("server (listen, limits)", fixed(old) != fixed(new)),
+        ("events.queues", old.events.queues != new.events.queues),
+        ("events.dedup", old.events.dedup != new.events.dedup),
     ]
     .into_iter()
     .filter_map(|(field, differs)| differs.then_some(field))

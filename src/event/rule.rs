@@ -146,11 +146,6 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Whether these rules are written like those.
-    pub fn are_written_like(&self, other: &Self) -> bool {
-        self.all.iter().map(|rule| &rule.spec).eq(other.all.iter().map(|rule| &rule.spec))
-    }
-
     /// Checks rules, or tells everything that is wrong with them.
     pub fn compile(specs: Vec<RuleSpec>, options: Options) -> Result<Self, Vec<BadRule>> {
         let engine = Engine::new();

@@ -29,7 +29,7 @@ pub(super) async fn submit(
     let form = body.form(&[Form::Json, Form::Lines])?;
     let (documents, what) = match form {
         Form::Lines => (split::lines(&body.bytes, JOBS_AT_ONCE), "line"),
-        _ => (split::documents(&body.bytes, JOBS_AT_ONCE), "jobs"),
+        Form::Json => (split::documents(&body.bytes, JOBS_AT_ONCE), "jobs"),
     };
     let documents = documents.map_err(|unsplit| unsplit_problem(unsplit, "jobs"))?;
     let jobs = read(&state, &documents, what, &actor).inspect_err(|_| state.metrics.jobs("rejected", 1))?;
@@ -87,16 +87,17 @@ fn read(state: &State, documents: &[&[u8]], what: &str, actor: &Actor) -> Result
             ),
         }
     }
-    match errors.is_empty() {
-        true => Ok(jobs),
-        false => Err(Problem::unprocessable("nothing was taken in, because of what is wrong with some of it", errors)),
+    if errors.is_empty() {
+        return Ok(jobs);
     }
+    Err(Problem::unprocessable("nothing was taken in, because of what is wrong with some of it", errors))
 }
 
 fn unknown_lane(state: &State, lane: &LaneName) -> Option<String> {
-    if state.lanes.iter().any(|known| known.name == *lane) {
+    let lanes = &state.live().lanes;
+    if lanes.iter().any(|known| known.name == *lane) {
         return None;
     }
-    let hint = suggest::hint(lane.as_str(), state.lanes.iter().map(|lane| lane.name.as_str()));
+    let hint = suggest::hint(lane.as_str(), lanes.iter().map(|lane| lane.name.as_str()));
     Some(format!("the config has no such lane{hint}"))
 }

@@ -1,7 +1,7 @@
 //! What is counted, by name: one table for the registry and for the page that documents it.
 
 use prometheus::{
-    Encoder as _, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    Encoder as _, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector,
     process_collector::ProcessCollector,
 };
 use std::{
