@@ -59,6 +59,14 @@ pub(super) async fn recent(Shared(state): Shared<Arc<State>>) -> Json<Value> {
     Json(json!({ "jobs": jobs }))
 }
 
+/// `GET /metrics`: counts for Prometheus.
+pub(super) async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
+    let mut response = state.metrics.render((state.lanes_now)()).into_response();
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
 /// `GET /openapi.json`: what there is to ask for.
 pub(super) async fn document() -> Response {
     let mut response = Json(openapi::document()).into_response();

@@ -29,15 +29,15 @@ mod state;
 mod tally;
 
 pub use problem::Problem;
-pub use state::{IsReady, Ready};
+pub use state::{IsReady, LanesNow, Ready};
 
 use crate::{
     broker::rabbitmq::Publisher,
     config::{Config, Server as Settings},
-    event::{Seen, signature::Expected},
+    event::{Rules, Seen, Source, signature::Expected},
     fleet::place,
+    telemetry::Metrics,
 };
-use secrecy::ExposeSecret as _;
 use state::State;
 use std::{
     net::SocketAddr,
@@ -49,6 +49,9 @@ use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
 };
+
+/// Messages of events that are read at the same time.
+const READ_AT_ONCE: usize = 8;
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +82,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens and answers. `publisher` is the connection for what is handed in; `drain` is how long requests on their
-    /// way may take at the end.
+    /// Listens and answers. `publisher` is the connection for what is handed in; `lanes_now` says how the lanes of this
+    /// process are; `drain` is how long requests on their way may take at the end.
     pub async fn start(
         config: &Config,
         publisher: Publisher,
         is_ready: IsReady,
+        lanes_now: LanesNow,
         drain: Duration,
     ) -> Result<Self, NoServer> {
         let broker = place::broker(config)?.clone();
@@ -113,6 +117,9 @@ impl Server {
             expected,
             is_ready,
             at_home,
+            metrics: metrics(&config.rules),
+            lanes_now,
+            reading: Semaphore::new(READ_AT_ONCE),
             room: Arc::new(Semaphore::new(concurrency)),
             look: tokio::sync::Mutex::default(),
             desk: tokio::sync::Mutex::default(),
@@ -146,13 +153,25 @@ impl Server {
     }
 }
 
+/// The counts of the server, those of sources and rules at nought.
+fn metrics(rules: &Rules) -> Metrics {
+    let metrics = Metrics::new();
+    for source in Source::ALL {
+        metrics.source(source.as_str());
+    }
+    for rule in rules.names() {
+        metrics.rule(rule);
+    }
+    metrics
+}
+
 /// What events of Alibaba Cloud have to show, where that is checked.
 fn expected(config: &Config) -> Result<Option<(Expected, String)>, crate::config::SecretError> {
     let alibaba = &config.events.alibaba;
     let Some(url) = alibaba.url.clone().filter(|_| alibaba.verify) else { return Ok(None) };
     let env = |name: &str| std::env::var(name).ok();
     let token = alibaba.token.as_ref().map(|token| token.resolve(&env)).transpose()?;
-    let token = token.as_ref().map(|token| token.expose_secret());
+    let token = token.as_ref().map(secrecy::ExposeSecret::expose_secret);
     Ok(Some((Expected::new(&alibaba.regions, token), url)))
 }
 

@@ -220,6 +220,13 @@ fn about(method: &Method, path: &str) -> About {
         ("GET", "/readyz") => plain("readyz", "It can do its work.", any, &[503]),
         ("GET", "/startupz") => plain("startupz", "It has begun.", any, &[503]),
         ("GET", "/openapi.json") => plain("openapi", "This document.", any, &[]),
+        ("GET", "/metrics") => About {
+            success: json!({
+                "description": "Counts for Prometheus.",
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+            }),
+            ..plain("metrics", "Counts for Prometheus.", any, &[])
+        },
         ("GET", "/v1/me") => plain("me", "Who is asking, and what they may do.", any, &[]),
         ("GET", "/v1/rules") => plain("rules", "What each rule has done since the server began.", any, &[]),
         ("GET", "/v1/jobs/recent") => plain("recentJobs", "The last jobs that were finished.", any, &[]),

@@ -96,6 +96,52 @@ fn the_page_on_credentials_names_every_source_and_every_variable_that_is_read() 
 }
 
 #[test]
+fn the_page_on_http_names_every_route_and_what_it_needs() {
+    use tagmill::server::routes::{Needs, table};
+    let page = fs::read_to_string(page::root().join("docs/HTTP.md")).unwrap();
+    let rows: Vec<(String, String)> = page
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split('|');
+            let request = cells.next()?.trim().trim_end_matches('`').to_owned();
+            request.contains(" /").then(|| (request, cells.next().unwrap_or_default().trim().replace('`', "")))
+        })
+        .collect();
+    let mut routes: Vec<(String, String)> = table()
+        .iter()
+        .map(|route| {
+            let needs = match route.needs {
+                Needs::Nothing => String::new(),
+                Needs::AnyToken => "any".to_owned(),
+                Needs::Scope(scope) => scope.as_str().to_owned(),
+            };
+            (format!("{} {}", route.method, route.path), needs)
+        })
+        .collect();
+    let mut rows = rows;
+    rows.sort();
+    routes.sort();
+    assert_eq!(rows, routes);
+}
+
+#[test]
+fn the_page_on_metrics_names_every_series_with_its_labels() {
+    let page = fs::read_to_string(page::root().join("docs/METRICS.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `tagmill_")).collect();
+    let wanted: Vec<String> = tagmill::telemetry::metrics::TABLE
+        .iter()
+        .map(|series| {
+            let labels: Vec<String> = series.labels.iter().map(|label| format!("`{label}`")).collect();
+            format!("| `{}` | {} | {} | {} |", series.name, series.kind, labels.join(", "), series.help)
+        })
+        .collect();
+    assert_eq!(rows, wanted);
+    for state in tagmill::telemetry::metrics::STATES {
+        assert!(page.contains(&format!("`{state}`")), "{state}");
+    }
+}
+
+#[test]
 fn the_simulated_clouds_of_the_pages_can_be_started() {
     let mut clouds = Page::read("docs/SIMULATOR.md").blocks("yaml");
     let text = fs::read_to_string(page::root().join("examples/clouds.yaml")).unwrap();
@@ -322,6 +368,10 @@ fn the_page_on_events_is_about_the_events_of_the_code() {
 #[test]
 fn the_configs_of_the_page_on_events_are_good_ones() {
     let example = fs::read_to_string(page::root().join("examples/events.yaml")).unwrap();
+    let schema = jsonschema::draft202012::new(&config::raw::schema()).unwrap();
+    let whole: serde_json::Value = serde_saphyr::from_str(&example).unwrap();
+    let told: Vec<String> = schema.iter_errors(&whole).map(|error| error.to_string()).collect();
+    assert!(told.is_empty(), "{told:?}");
     let (lanes, _) = example.split_once("\nevents:\n").unwrap();
     let blocks = Page::read("docs/EVENTS.md").blocks("yaml");
     assert_eq!(blocks.len(), 2);
