@@ -34,7 +34,7 @@ fn lanes() -> Vec<Lane> {
                 unknown: vec!["gone-*".into()],
                 ..Faults::default()
             };
-            let allowed = (n % 3 == n / 3 % 3).then_some(35.0);
+            let allowed = (n % 3 == n / 3 % 3).then_some(20.0);
             Lane { allowed, faults, ..Lane::new(&format!("lane-{n:02}"), api) }
         })
         .collect()
