@@ -189,11 +189,16 @@ async fn purge(channel: &Channel, names: &Names) {
 
 async fn clean(channel: &Channel, names: &Names, lane: &LaneName) {
     let queues = [names.unrouted(), names.poison(), names.dead(), names.receipts(), names.orders(), names.lease()];
-    for queue in queues.map(std::string::ToString::to_string).into_iter().chain([names.lane_queue(lane)]) {
+    for queue in queues
+        .map(std::string::ToString::to_string)
+        .into_iter()
+        .chain([names.lane_queue(lane), names.urgent_queue(lane)])
+    {
         channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     }
     let exchanges = [
         names.jobs(),
+        names.urgent(),
         names.dead(),
         names.receipts(),
         names.unrouted(),

@@ -111,6 +111,13 @@ pub trait Feed: Send {
     /// has. A message that is no job counts as one item at least. Dropping the future loses nothing.
     fn next(&mut self, most: usize) -> impl Future<Output = Result<Vec<Delivery>, BrokerError>> + Send;
 
+    /// The same, of urgent jobs alone, for an owner that has room for no others. Waits for ever where they have no way of
+    /// their own.
+    fn next_urgent(&mut self, most: usize) -> impl Future<Output = Result<Vec<Delivery>, BrokerError>> + Send {
+        let _ = most;
+        std::future::pending()
+    }
+
     /// True when nothing is left to hand over and nothing more will come by itself (never on a network broker).
     fn is_exhausted(&self) -> bool;
 

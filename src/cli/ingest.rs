@@ -53,7 +53,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let publisher = Publisher::start(place.address, "tagmill ingest publishing".into(), place.topology);
-    let server = match Server::start(&config, publisher.clone(), is_ready(&publisher), args.drain).await {
+    let server = match Server::start(&config, publisher.clone(), is_ready(&publisher), Arc::new(Vec::new), args.drain).await {
         Ok(server) => server,
         Err(error) => return Ok(exit::because(exit::CONFIG, format!("{}: {error}", args.config.display()))),
     };

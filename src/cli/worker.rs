@@ -6,13 +6,14 @@ use crate::{
     config::{self, Config, LaneConfig},
     fleet,
     job::LaneName,
-    server::{IsReady, NoServer, Ready, Server},
+    server::{IsReady, LanesNow, NoServer, Ready, Server},
     telemetry,
-    worker::{self, Member, Readiness, Service, Waits, Worker},
+    worker::{self, LaneView, Member, Readiness, Service, Waits, Worker},
 };
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
     task::JoinSet,
     time::{Instant, Interval, MissedTickBehavior},
 };
@@ -97,7 +98,18 @@ async fn serve(
         let now = readiness.borrow().clone();
         Ready::of(&now, now != Readiness::Starting)
     });
-    Server::start(config, member.broker().publisher().clone(), is_ready, drain).await.map(Some)
+    let views = service.views();
+    let providers: HashMap<LaneName, &'static str> =
+        config.lanes.iter().map(|lane| (lane.name.clone(), lane.provider.name)).collect();
+    let lanes_now: LanesNow = Arc::new(move || {
+        let now = worker::clock::wall();
+        let view = |view: &watch::Receiver<LaneView>| {
+            let view = view.borrow();
+            view.now(providers.get(&view.name).copied().unwrap_or_default(), now)
+        };
+        views.iter().map(view).collect()
+    });
+    Server::start(config, member.broker().publisher().clone(), is_ready, lanes_now, drain).await.map(Some)
 }
 
 /// The lanes to serve.

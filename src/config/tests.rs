@@ -276,14 +276,14 @@ rules:
       line 15: rules[3].ids: no JMESPath: Parse error: Expected number, ':', or '*' -- found Eof (line 0, column 2)
     ");
     let text = wrong(
-        r#"
+        r"
 lanes: [{ name: tms, provider: huawei-tms, region: cn-north-4 }]
 server:
   listen: 0.0.0.0:9464
   tokens:
     - { name: a, secret: PLAIN-SECRET, scopes: [reed] }
     - { name: a b, scopes: [] }
-"#,
+",
     );
     assert!(!text.contains("PLAIN-SECRET"));
     assert_snapshot!(text, @"
@@ -758,6 +758,8 @@ fn the_schema_and_the_reader_know_the_same_fields() {
     let schema = raw::schema();
     let mut known = Vec::new();
     paths(&schema, &schema, "", &mut known);
+    // What is below `tests` is read by `tagmill rules test`; the shipped example holds its reader against the schema.
+    known.retain(|path| !path.starts_with("tests[]."));
     assert!(known.len() > 40, "{known:?}");
     for path in &known {
         // A config that holds nothing but this field: whatever else is missing, the field itself must be known.

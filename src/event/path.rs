@@ -8,6 +8,8 @@ use std::fmt;
 const LONGEST: usize = 512;
 /// Steps of a path at most: each can pass the whole record on.
 const STEPS: usize = 64;
+/// Bytes of what `join` puts between at most.
+const GLUE: usize = 16;
 /// Ids of one event at most.
 pub(super) const IDS: usize = 1_000;
 
@@ -45,6 +47,9 @@ impl Path {
         }
         if cost.steps > STEPS {
             return Err(format!("a path has at most {STEPS} steps"));
+        }
+        if cost.joins {
+            return Err(format!("`join` takes a text of at most {GLUE} characters to put between, such as '-'"));
         }
         Ok(Self { expression })
     }
@@ -91,6 +96,9 @@ fn collect(found: &Variable, ids: &mut Vec<String>) -> Result<(), String> {
 struct Cost {
     steps: usize,
     copies: usize,
+    /// `join` puts its first argument between all that is in its second: one text of a record as often as another has
+    /// members.
+    joins: bool,
 }
 
 impl Cost {
@@ -117,7 +125,14 @@ impl Cost {
             }
             Ast::Expref { ast, .. } => self.add(ast),
             Ast::Flatten { node, .. } | Ast::Not { node, .. } | Ast::ObjectValues { node, .. } => self.add(node),
-            Ast::Function { args, .. } => self.add_all(args),
+            Ast::Function { name, args, .. } => {
+                let is_short = |glue: &Ast| match glue {
+                    Ast::Literal { value, .. } => value.as_string().is_some_and(|text| text.len() <= GLUE),
+                    _ => false,
+                };
+                self.joins |= name == "join" && !args.first().is_some_and(is_short);
+                self.add_all(args);
+            }
             Ast::MultiList { elements, .. } => {
                 self.copies += 1;
                 self.add_all(elements);
@@ -163,6 +178,10 @@ mod tests {
     fn a_path_that_would_double_what_it_finds_again_and_again_is_refused() {
         let bomb = "[@,@]".to_owned() + &"|[@,@][]".repeat(30);
         assert!(Path::compile(&bomb).unwrap_err().contains("at most two lists"));
+        assert!(Path::compile("join(a, b)").unwrap_err().contains("at most 16"));
+        assert!(Path::compile("[*].join('-----------------', b)").unwrap_err().contains("at most 16"));
+        let record = json!({"b":["1","2"]});
+        assert_eq!(ids("join('-', b)", &record).unwrap(), ["1-2"]);
         assert!(Path::compile(&"a.".repeat(40)).is_err());
         assert!(Path::compile(&format!("{}a", "a.".repeat(70))).unwrap_err().contains("steps"));
         assert!(Path::compile("a[").unwrap_err().starts_with("no JMESPath"));

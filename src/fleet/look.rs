@@ -233,7 +233,10 @@ pub async fn look(link: &Link, asker: &mut Option<Asker>, config: &[LaneFacts]) 
     snapshot.unrouted = ready(gauge.depth(link.names().unrouted()).await?);
     let names: Vec<LaneName> = config.iter().map(|lane| lane.name.clone()).collect();
     for name in all(&names, &snapshot.orders) {
-        let queue = gauge.depth(&link.names().lane_queue(&name)).await?;
+        let mut queue = gauge.depth(&link.names().lane_queue(&name)).await?;
+        if let (Some(queue), Some(urgent)) = (&mut queue, gauge.depth(&link.names().urgent_queue(&name)).await?) {
+            queue.ready += urgent.ready;
+        }
         let facts = config.iter().find(|lane| lane.name == name).cloned();
         let paused_since = snapshot.orders.paused.get(&name).copied();
         snapshot.lanes.push(Lane { name, facts, queue, owner: None, paused_since });

@@ -253,6 +253,11 @@ impl Backlog {
         self.scope(row).iter().map(|item| item.seq).min().unwrap_or(u64::MAX)
     }
 
+    /// Whether anything of a row goes ahead of bulk work.
+    pub fn is_urgent(&self, row: RowId) -> bool {
+        self.scope(row).iter().any(|item| item.urgent)
+    }
+
     /// The provider carried these cells out on a row. [`Backlog::free`] says which items are final by that.
     pub fn applied(&mut self, row: RowId, cells: &[Cell], unchanged: bool, ledger: &Ledger) {
         let mut carried_out = 0;

@@ -40,6 +40,9 @@ use queue::{Queue, Unit};
 use rustc_hash::FxHashMap;
 use std::{collections::VecDeque, time::Duration};
 
+/// Beyond its capacity a lane takes this part of it of urgent work.
+const RESERVE: usize = 10;
+
 /// A call that is on its way.
 #[derive(Clone, Debug)]
 struct Flight {
@@ -121,6 +124,12 @@ impl Lane {
     /// How many more items the lane would like; 0 while it is full or ends (L11).
     pub fn room(&self) -> usize {
         if self.draining { 0 } else { self.settings.capacity.saturating_sub(self.ledger.items()) }
+    }
+
+    /// How many more items the lane would like of jobs that go ahead: bulk work never takes all the room there is.
+    pub fn urgent_room(&self) -> usize {
+        let all = self.settings.capacity + self.settings.capacity / RESERVE;
+        if self.draining { 0 } else { all.saturating_sub(self.ledger.items()) }
     }
 
     /// Takes a job on.

@@ -31,6 +31,8 @@ pub struct Unit {
     pub suspect: bool,
     /// The other half, while one success of the two proves the other guilty.
     pub sibling: Option<UnitId>,
+    /// Work in it goes ahead of bulk work.
+    pub urgent: bool,
     /// It failed before, so it counts as a retry.
     pub again: bool,
     /// Attempts spent in the run of transient failures of that number, to be given back if it makes an outage.
@@ -62,8 +64,9 @@ pub struct Queue {
     units: BTreeMap<UnitId, (Unit, Now)>,
     waiting: BTreeSet<(Now, UnitId)>,
     /// In the order they go: those the API has not failed before those it has, then the oldest. Where little is allowed,
-    /// a few bad resources would otherwise use it all up, and nothing good could prove them guilty.
-    due: BTreeSet<(bool, u64, UnitId)>,
+    /// a few bad resources would otherwise use it all up, and nothing good could prove them guilty. Ordinary ones and
+    /// urgent ones.
+    due: [BTreeSet<(bool, u64, UnitId)>; 2],
     next: UnitId,
     rows: usize,
 }
@@ -90,20 +93,30 @@ impl Queue {
                 return;
             }
             self.waiting.pop_first();
-            if let Some((unit, _)) = self.units.get(&id) {
-                self.due.insert((unit.tries > 0, unit.age, id));
+            if let Some((unit, _)) = self.units.get(&id)
+                && let Some(due) = self.due.get_mut(usize::from(unit.urgent))
+            {
+                due.insert((unit.tries > 0, unit.age, id));
             }
         }
     }
 
-    /// The age of the unit that goes next.
-    pub fn oldest_due(&self) -> Option<u64> {
-        self.due.first().map(|(_, age, _)| *age)
+    fn first_due(&self, urgent_first: bool) -> Option<(bool, u64, UnitId)> {
+        let of = |urgent: bool| {
+            let (_, age, id) = self.due.get(usize::from(urgent))?.first()?;
+            Some((urgent, *age, *id))
+        };
+        of(urgent_first).or_else(|| of(!urgent_first))
+    }
+
+    /// Whether the unit that goes next is urgent, and its age.
+    pub fn oldest_due(&self, urgent_first: bool) -> Option<(bool, u64)> {
+        self.first_due(urgent_first).map(|(urgent, age, _)| (urgent, age))
     }
 
     /// Takes the unit that goes next.
-    pub fn pop_due(&mut self) -> Option<Unit> {
-        let (.., id) = self.due.first().copied()?;
+    pub fn pop_due(&mut self, urgent_first: bool) -> Option<Unit> {
+        let (.., id) = self.first_due(urgent_first)?;
         self.take(id)
     }
 
@@ -122,7 +135,9 @@ impl Queue {
     pub fn take_with_time(&mut self, id: UnitId) -> Option<(Unit, Now)> {
         let (unit, at) = self.units.remove(&id)?;
         self.waiting.remove(&(at, id));
-        self.due.remove(&(unit.tries > 0, unit.age, id));
+        if let Some(due) = self.due.get_mut(usize::from(unit.urgent)) {
+            due.remove(&(unit.tries > 0, unit.age, id));
+        }
         self.rows -= unit.rows.len();
         Some((unit, at))
     }
@@ -134,7 +149,7 @@ impl Queue {
 
     /// Whether a unit may go now.
     pub fn has_due(&self) -> bool {
-        !self.due.is_empty()
+        self.due.iter().any(|due| !due.is_empty())
     }
 
     /// Whether nothing waits.
@@ -156,7 +171,7 @@ impl Queue {
     pub fn drain(&mut self) -> Vec<Unit> {
         let units = std::mem::take(&mut self.units);
         self.waiting.clear();
-        self.due.clear();
+        self.due = Default::default();
         self.rows = 0;
         units.into_values().map(|(unit, _)| unit).collect()
     }

@@ -98,7 +98,7 @@ impl Lane {
             if let Some(rectangle) = fresh.and_then(|(_, row)| self.backlog.cut_alone(row)) {
                 return Some(Next::New(rectangle));
             }
-            if let Some(mut unit) = self.queue.pop_due() {
+            if let Some(mut unit) = self.queue.pop_due(self.backlog.table.is_urgent_turn()) {
                 if unit.rows.len() > 1 {
                     let row = unit.rows.remove(0);
                     let single = self.part(&unit, vec![row], unit.cells.clone());
@@ -109,16 +109,21 @@ impl Lane {
                 return Some(Next::Again(unit));
             }
         }
-        let retry = self.queue.oldest_due().filter(|_| self.budget.allowed_at() <= now);
-        let fresh = self.backlog.table.oldest().map(|(age, _)| age);
-        if retry.is_some_and(|retry| fresh.is_none_or(|fresh| retry <= fresh)) {
-            return self.queue.pop_due().map(Next::Again);
+        let turn = self.backlog.table.is_urgent_turn();
+        let retry = self.queue.oldest_due(turn).filter(|_| self.budget.allowed_at() <= now);
+        let fresh = self.backlog.table.oldest().map(|(age, row)| (self.backlog.is_urgent(row), age));
+        // Whose turn it is first, then the older.
+        let goes_first = |(urgent, age): (bool, u64)| {
+            fresh.is_none_or(|(other, fresh)| if urgent == other { age <= fresh } else { urgent == turn })
+        };
+        if retry.is_some_and(goes_first) {
+            return self.again(turn);
         }
         if let Some(rectangle) = self.backlog.cut(now) {
             return Some(Next::New(rectangle));
         }
         if retry.is_some() {
-            return self.queue.pop_due().map(Next::Again);
+            return self.again(turn);
         }
         if self.may_settle_held() && self.backlog.table.ready() == 0 {
             if self.health.trusted {
@@ -129,6 +134,13 @@ impl Lane {
             return self.health.held.pop().map(|held| Next::Again(held.unit));
         }
         None
+    }
+
+    /// The failed call that goes next; it takes its turn like a new one.
+    fn again(&mut self, urgent_first: bool) -> Option<Next> {
+        let unit = self.queue.pop_due(urgent_first)?;
+        self.backlog.table.went(unit.urgent);
+        Some(Next::Again(unit))
     }
 
     /// One row, by turns from a failed call and from work that has not been tried; each time another one.
@@ -155,6 +167,7 @@ impl Lane {
     pub(super) fn unit(&mut self, rectangle: Rectangle) -> Unit {
         Unit {
             id: self.queue.id(),
+            urgent: rectangle.rows.iter().any(|row| self.backlog.is_urgent(*row)),
             age: rectangle.rows.iter().map(|row| self.backlog.age(*row)).min().unwrap_or(u64::MAX),
             rows: rectangle.rows,
             cells: rectangle.cells,

@@ -202,9 +202,19 @@ impl Table {
         self.ready.iter().filter_map(|ready| ready.range((age + 1, 0)..).next().copied()).min()
     }
 
+    /// Whether urgent work goes first now.
+    pub fn is_urgent_turn(&self) -> bool {
+        self.urgent_run < URGENT_RUN
+    }
+
+    /// A call has been chosen elsewhere; it counts like one that was cut here.
+    pub fn went(&mut self, urgent: bool) {
+        self.urgent_run = if urgent { self.urgent_run.saturating_add(1) } else { 0 };
+    }
+
     /// Urgent rows first, but every fifth call goes to ordinary work.
     fn queue(&self) -> [usize; 2] {
-        if self.urgent_run < URGENT_RUN { [1, 0] } else { [0, 1] }
+        if self.is_urgent_turn() { [1, 0] } else { [0, 1] }
     }
 
     /// Cuts the next call: the oldest row that may go, filled up with rows that share its cells.
@@ -224,7 +234,7 @@ impl Table {
                     }
                 }
                 let urgent = self.rows.get(lead as usize).is_some_and(|row| row.urgent);
-                self.urgent_run = if urgent { self.urgent_run.saturating_add(1) } else { 0 };
+                self.went(urgent);
                 return Some(rectangle);
             }
         }

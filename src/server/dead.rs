@@ -31,13 +31,23 @@ const IDS: usize = 10_000;
 
 /// Which dead letters: the words of the command line.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Filter {
+    #[serde(deserialize_with = "given")]
     lane: Option<String>,
+    #[serde(deserialize_with = "given")]
     code: Option<String>,
+    #[serde(deserialize_with = "given")]
     job: Option<String>,
+    #[serde(deserialize_with = "given")]
     older_than: Option<String>,
+    #[serde(deserialize_with = "given")]
     newer_than: Option<String>,
+}
+
+/// A field that is there holds a value: `null` would be a mistake that means everything.
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(input: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(input).map(Some)
 }
 
 /// The same, as a query.
@@ -56,10 +66,13 @@ pub(super) struct Listing {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Order {
+    #[serde(default, deserialize_with = "given")]
     ids: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
     filter: Option<Filter>,
     #[serde(default)]
     dry_run: bool,
+    #[serde(default, deserialize_with = "given")]
     expect: Option<Expect>,
 }
 

@@ -54,6 +54,8 @@ pub(super) async fn take(
     let headers = pairs(&body.headers);
     let documents =
         split::documents(&body.bytes, EVENTS_AT_ONCE).map_err(|unsplit| unsplit_problem(unsplit, "events"))?;
+    // It is never closed.
+    let _reading = state.reading.acquire().await;
     let mut events = Vec::new();
     let mut errors = Vec::new();
     for (index, document) in documents.iter().enumerate() {
@@ -66,12 +68,13 @@ pub(super) async fn take(
         }
     }
     if !errors.is_empty() {
+        state.metrics.events(source.as_str(), "rejected", errors.len() as u64);
         return Err(Problem::unprocessable("nothing was taken in, because some of it is no event", errors));
     }
-    let taken = hand_on(&state, &events, body.trace.as_deref(), async |messages| {
-        publish::confirmed(&state.publisher, messages).await
-    })
-    .await?;
+    let taken =
+        hand_on(&state, &events, body.trace.as_deref(), async |messages| publish::confirmed(&state, messages).await)
+            .await
+    .inspect_err(|_| state.metrics.events(source.as_str(), "unavailable", events.len() as u64))?;
     let Taken { events, duplicates, ignored, jobs, dead } = taken;
     let told = json!({"events": events, "duplicates": duplicates, "ignored": ignored, "jobs": jobs, "dead": dead});
     Ok((StatusCode::ACCEPTED, Json(told)))
@@ -147,8 +150,27 @@ where
     for decision in &decisions {
         state.tally.add(decision, now);
     }
+    count(state, events, &taken, &decisions);
     tell(&taken, &decisions);
     Ok(taken)
+}
+
+fn count(state: &State, events: &[(Event, &[u8])], taken: &Taken, decisions: &[Decision]) {
+    // All events of one message are of one cloud.
+    let Some((event, _)) = events.first() else { return };
+    let source = event.cloud.as_str();
+    state.metrics.events(source, "duplicate", taken.duplicates as u64);
+    for decision in decisions {
+        let result = match decision {
+            Decision { ignored: Some(_), .. } => "ignored",
+            decision if decision.troubles().next().is_some() => "dead",
+            _ => "jobs",
+        };
+        state.metrics.events(source, result, 1);
+        for rule in decision.rules.iter().filter(|rule| rule.met == event::Met::Yes && decision.ignored.is_none()) {
+            state.metrics.matched(&rule.rule, 1, rule.left_out() as u64, u64::from(rule.trouble.is_some()));
+        }
+    }
 }
 
 /// Events that are being taken in. Dropped before they are safe, they are forgotten.

@@ -15,15 +15,24 @@ pub(super) struct Needed {
     pub(super) state: Arc<State>,
     pub(super) needs: Needs,
     pub(super) patience: Duration,
+    /// The path of the table.
+    pub(super) path: &'static str,
 }
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-/// Lets a request through to its handler, or says why not.
-pub(super) async fn check(Shared(needed): Shared<Needed>, mut request: Request, next: Next) -> Response {
-    let Needed { state, needs, patience } = needed;
+/// Lets a request through to its handler, or says why not; either way it is counted.
+pub(super) async fn check(Shared(needed): Shared<Needed>, request: Request, next: Next) -> Response {
+    let (metrics, path, method) = (needed.state.metrics.clone(), needed.path, request.method().clone());
+    let response = checked(needed, request, next).await;
+    metrics.answered(path, method.as_str(), response.status().as_u16());
+    response
+}
+
+async fn checked(needed: Needed, mut request: Request, next: Next) -> Response {
+    let Needed { state, needs, patience, .. } = needed;
     if needs == Needs::Nothing {
         return next.run(request).await;
     }

@@ -32,11 +32,15 @@ pub(super) async fn submit(
         _ => (split::documents(&body.bytes, JOBS_AT_ONCE), "jobs"),
     };
     let documents = documents.map_err(|unsplit| unsplit_problem(unsplit, "jobs"))?;
-    let jobs = read(&state, &documents, what, &actor)?;
+    let jobs = read(&state, &documents, what, &actor).inspect_err(|_| state.metrics.jobs("rejected", 1))?;
     let messages = jobs.iter().map(|job| {
         batch::message(&state.names, job, serde_json::to_vec(job).unwrap_or_default(), body.trace.as_deref())
     });
-    publish::confirmed(&state.publisher, messages.collect()).await?;
+    let count = jobs.len() as u64;
+    publish::confirmed(&state, messages.collect())
+        .await
+        .inspect_err(|_| state.metrics.jobs("unavailable", count))?;
+    state.metrics.jobs("accepted", count);
     tracing::info!(actor = %actor.name, peer = %actor.peer, jobs = jobs.len(), "jobs were handed in");
     let told: Vec<Value> =
         jobs.iter().map(|job| json!({"id": job.id, "lane": job.lane, "resources": job.resources.len()})).collect();
@@ -65,12 +69,7 @@ fn read(state: &State, documents: &[&[u8]], what: &str, actor: &Actor) -> Result
             _ => format!("line {}{}{field}", index + 1, if field.is_empty() { "" } else { ": " }),
         };
         let id = JobId::new(&clock::nonce()).ok();
-        let only = match state.lanes.as_slice() {
-            [one] => Some(&one.name),
-            _ => None,
-        };
         let defaults = parse::Defaults {
-            lane: only,
             id: id.as_ref(),
             source: Some(&source),
             created_at: Some(now),

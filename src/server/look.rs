@@ -18,10 +18,14 @@ pub(super) async fn live() -> Json<Value> {
 /// `GET /readyz`: it can do its work.
 pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<Json<Value>, Problem> {
     let now = (state.is_ready)();
-    if now.ready && !*state.stop.borrow() {
+    if now.ready && *state.at_home.borrow() && !*state.stop.borrow() {
         return Ok(Json(json!({"status": now.text})));
     }
-    let text = if *state.stop.borrow() { "stopping".to_owned() } else { now.text };
+    let text = match (*state.stop.borrow(), now.ready) {
+        (true, _) => "stopping".to_owned(),
+        (false, true) => "the lanes have no queues yet".to_owned(),
+        (false, false) => now.text,
+    };
     Err(Problem::unavailable(text, Duration::from_secs(5)))
 }
 
@@ -53,6 +57,14 @@ pub(super) async fn recent(Shared(state): Shared<Arc<State>>) -> Json<Value> {
     };
     let jobs: Vec<Value> = state.recent.newest_first().iter().map(job).collect();
     Json(json!({ "jobs": jobs }))
+}
+
+/// `GET /metrics`: counts for Prometheus.
+pub(super) async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
+    let mut response = state.metrics.render((state.lanes_now)()).into_response();
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 /// `GET /openapi.json`: what there is to ask for.

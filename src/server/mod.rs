@@ -13,6 +13,7 @@ mod certificates;
 mod dead;
 mod events;
 mod guard;
+mod home;
 mod jobs;
 mod lanes;
 mod listen;
@@ -28,13 +29,14 @@ mod state;
 mod tally;
 
 pub use problem::Problem;
-pub use state::{IsReady, Ready};
+pub use state::{IsReady, LanesNow, Ready};
 
 use crate::{
     broker::rabbitmq::Publisher,
     config::{Config, Server as Settings},
-    event::{Seen, signature::Expected},
+    event::{Rules, Seen, Source, signature::Expected},
     fleet::place,
+    telemetry::Metrics,
 };
 use secrecy::ExposeSecret as _;
 use state::State;
@@ -48,6 +50,9 @@ use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
 };
+
+/// Messages of events that are read at the same time.
+const READ_AT_ONCE: usize = 8;
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +83,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens and answers. `publisher` is the connection for what is handed in; `drain` is how long requests on their
-    /// way may take at the end.
+    /// Listens and answers. `publisher` is the connection for what is handed in; `lanes_now` says how the lanes of this
+    /// process are; `drain` is how long requests on their way may take at the end.
     pub async fn start(
         config: &Config,
         publisher: Publisher,
         is_ready: IsReady,
+        lanes_now: LanesNow,
         drain: Duration,
     ) -> Result<Self, NoServer> {
         let broker = place::broker(config)?.clone();
@@ -98,6 +104,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let recent = recent::Recent::default();
         let concurrency = server.limits.concurrency as usize;
+        let (home, at_home) = watch::channel(false);
         let state = Arc::new(State {
             names: place::names(&broker)?,
             lanes: state::facts(config),
@@ -110,6 +117,10 @@ impl Server {
             certificates: certificates::Certificates::default(),
             expected,
             is_ready,
+            at_home,
+            metrics: metrics(&config.rules),
+            lanes_now,
+            reading: Semaphore::new(READ_AT_ONCE),
             room: Arc::new(Semaphore::new(concurrency)),
             look: tokio::sync::Mutex::default(),
             desk: tokio::sync::Mutex::default(),
@@ -118,6 +129,7 @@ impl Server {
             broker: broker.clone(),
         });
         let mut tasks = JoinSet::new();
+        tasks.spawn(home::make(broker.clone(), state.lanes.clone(), home));
         tasks.spawn(recent.listen(broker));
         for queue in &config.events.queues {
             tasks.spawn(queues::consume(Arc::clone(&state), queue.clone()));
@@ -140,6 +152,14 @@ impl Server {
         self.tasks.shutdown().await;
         while self.serving.join_next().await.is_some() {}
     }
+}
+
+/// The counts of the server, those of sources and rules at nought.
+fn metrics(rules: &Rules) -> Metrics {
+    let metrics = Metrics::new();
+    Source::ALL.iter().for_each(|source| metrics.source(source.as_str()));
+    rules.names().for_each(|rule| metrics.rule(rule));
+    metrics
 }
 
 /// What events of Alibaba Cloud have to show, where that is checked.

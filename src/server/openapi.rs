@@ -38,7 +38,24 @@ fn job() -> Value {
         fields.remove("$schema");
         fields.remove("$id");
     }
+    moved(&mut schema);
     schema
+}
+
+/// Makes references within the schema right for where it stands now.
+fn moved(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(to) if name == "$ref" => *to = to.replacen("#/", "#/components/schemas/Job/", 1),
+                    other => moved(other),
+                }
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(moved),
+        _ => {}
+    }
 }
 
 fn object(properties: &Value) -> Value {
@@ -203,13 +220,20 @@ fn about(method: &Method, path: &str) -> About {
         ("GET", "/readyz") => plain("readyz", "It can do its work.", any, &[503]),
         ("GET", "/startupz") => plain("startupz", "It has begun.", any, &[503]),
         ("GET", "/openapi.json") => plain("openapi", "This document.", any, &[]),
+        ("GET", "/metrics") => About {
+            success: json!({
+                "description": "Counts for Prometheus.",
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+            }),
+            ..plain("metrics", "Counts for Prometheus.", any, &[])
+        },
         ("GET", "/v1/me") => plain("me", "Who is asking, and what they may do.", any, &[]),
         ("GET", "/v1/rules") => plain("rules", "What each rule has done since the server began.", any, &[]),
         ("GET", "/v1/jobs/recent") => plain("recentJobs", "The last jobs that were finished.", any, &[]),
         ("GET", "/v1/lanes") => plain("lanes", "How every lane of the fleet is.", any, &[]),
         ("POST", "/v1/jobs") => {
             let one = refers("Job");
-            let many = json!({"type": "array", "minItems": 1, "maxItems": 10_000, "items": one});
+            let many = json!({"type": "array", "minItems": 1, "items": one, "description": "10,000 jobs at most."});
             About {
                 body: Some(json!({
                     "application/json": {"schema": {"anyOf": [refers("Job"), many]}},
@@ -223,9 +247,9 @@ fn about(method: &Method, path: &str) -> About {
         ("POST", "/v1/events/{source}") => About {
             parameters: vec![source()],
             body: Some(json!({
-                "application/json": {"schema": {}},
-                "application/cloudevents+json": {"schema": {}},
-                "application/cloudevents-batch+json": {"schema": {}},
+                "application/json": {"schema": {"type": ["object", "array"]}},
+                "application/cloudevents+json": {"schema": {"type": "object"}},
+                "application/cloudevents-batch+json": {"schema": {"type": "array", "items": {"type": "object"}}},
             })),
             status: 202,
             success: answer("The broker has what follows from all of them.", &events()),
@@ -310,7 +334,14 @@ mod tests {
 
     #[test]
     fn the_schema_of_a_job_is_the_published_one() {
-        let of_job = &document()["components"]["schemas"]["Job"];
-        assert_eq!(of_job["properties"], schema::job()["properties"]);
+        let document = document();
+        let of_job = &document["components"]["schemas"]["Job"];
+        let keys = |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(of_job), keys(&schema::job()));
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = reference.split('"').next().unwrap();
+            assert!(document.pointer(pointer).is_some(), "{pointer} leads nowhere");
+        }
     }
 }

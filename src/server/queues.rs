@@ -62,6 +62,8 @@ async fn once(state: &State, queue: &EventQueue) -> Result<std::convert::Infalli
 }
 
 async fn work(state: &State, queue: &EventQueue, link: &Link) -> Result<std::convert::Infallible, Idle> {
+    // Who could say that they are there is gone only when the server is.
+    let _ = state.at_home.clone().wait_for(|made| *made).await;
     let mut intake = Intake::open(link, &queue.queue).await?;
     tracing::info!(queue = %queue.queue, source = %queue.source, "events are taken from their queue");
     loop {

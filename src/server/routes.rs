@@ -56,6 +56,7 @@ pub fn table() -> Vec<Route> {
         route(Method::GET, "/livez", Nothing, QUICK, || get(look::live)),
         route(Method::GET, "/readyz", Nothing, QUICK, || get(look::ready)),
         route(Method::GET, "/startupz", Nothing, QUICK, || get(look::started)),
+        route(Method::GET, "/metrics", read, QUICK, || get(look::metrics)),
         route(Method::GET, "/openapi.json", Nothing, QUICK, || get(look::document)),
         route(Method::GET, "/v1/me", AnyToken, QUICK, || get(look::me)),
         route(Method::POST, "/v1/jobs", ingest, QUICK, || post(jobs::submit)),
@@ -77,7 +78,8 @@ pub fn table() -> Vec<Route> {
 pub(super) fn router(state: &Arc<State>) -> Router {
     let mut router: Router<Arc<State>> = Router::new();
     for route in table() {
-        let needed = guard::Needed { state: Arc::clone(state), needs: route.needs, patience: route.patience };
+        let Route { needs, patience, path, .. } = route;
+        let needed = guard::Needed { state: Arc::clone(state), needs, patience, path };
         let handler = (route.handler)().layer(middleware::from_fn_with_state(needed, guard::check));
         router = router.route(route.path, handler);
     }
@@ -103,8 +105,11 @@ fn methods(path: &str) -> String {
             }
         }
     };
-    let mut found: Vec<String> =
-        table().iter().filter(|route| fits(route.path)).map(|route| route.method.to_string()).collect();
+    let table = table();
+    // A path that is there word for word goes before one with a placeholder.
+    let literal = table.iter().any(|route| route.path == path);
+    let is_it = |route: &&Route| if literal { route.path == path } else { fits(route.path) };
+    let mut found: Vec<String> = table.iter().filter(is_it).map(|route| route.method.to_string()).collect();
     if found.iter().any(|method| method == "GET") {
         found.push("HEAD".into());
     }

@@ -6,6 +6,7 @@ use crate::{
     config::{Broker, Config, Server},
     event::{LaneFacts, Rules, Seen, signature::Expected},
     fleet::look::Snapshot,
+    telemetry::{LaneNow, Metrics},
     worker::Readiness,
 };
 use std::{
@@ -16,6 +17,9 @@ use tokio::sync::{Semaphore, watch};
 
 /// Whether the process can do its work.
 pub type IsReady = Arc<dyn Fn() -> Ready + Send + Sync>;
+
+/// How the lanes of this process are.
+pub type LanesNow = Arc<dyn Fn() -> Vec<LaneNow> + Send + Sync>;
 
 /// The answer to `/readyz` and `/startupz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,13 @@ pub(super) struct State {
     /// How Alibaba Cloud's events are known, where that is checked.
     pub(super) expected: Option<(Expected, String)>,
     pub(super) is_ready: IsReady,
+    pub(super) metrics: Metrics,
+    /// How the lanes of this process are; none in a process that works on none.
+    pub(super) lanes_now: LanesNow,
+    /// A message of events can take a hundred times its size while it is read: only so many at once.
+    pub(super) reading: Semaphore,
+    /// The lanes of the config have their queues.
+    pub(super) at_home: watch::Receiver<bool>,
     pub(super) room: Arc<Semaphore>,
     /// The last look at the fleet; the lock is held while one is taken, so that many who ask cost one.
     pub(super) look: tokio::sync::Mutex<Look>,

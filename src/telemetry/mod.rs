@@ -1,4 +1,8 @@
-//! Logs to stderr: one vocabulary of events, no secret, no request body, no tag value.
+//! Logs to stderr and counts: one vocabulary of events, no secret, no request body, no tag value.
+
+pub mod metrics;
+
+pub use metrics::{LaneNow, Metrics};
 
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,

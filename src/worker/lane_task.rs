@@ -132,7 +132,7 @@ impl<B: Broker> LaneTask<B> {
                 (ending, draining) = (Ending::Reopen(why), true);
                 self.control(&Control::Drain);
             }
-            let room = self.room();
+            let (room, urgent) = (self.room(), self.urgent_room());
             let exhausted = self.feed.is_exhausted();
             let filled = exhausted || draining || (room == 0 && self.identity.is_known());
             if filled || self.filling.is_some_and(|end| TimerInstant::now() >= end) {
@@ -177,7 +177,7 @@ impl<B: Broker> LaneTask<B> {
                     Err(_) => ordered = false,
                 },
                 outcome = self.identity.changed() => self.learn(outcome),
-                found = self.feed.next(room), if room > 0 && !draining && !exhausted => self.take(found?),
+                found = handed(&mut self.feed, room, urgent), if urgent > 0 && !draining && !exhausted => self.take(found?),
                 // While calls wait for a commit there is nothing to wake up for.
                 () = until(self.started, deadline), if !held_back && self.filling.is_none() => {
                     self.lane.handle_timeout(self.now());
@@ -192,6 +192,11 @@ impl<B: Broker> LaneTask<B> {
     /// the lane knows who it is: what it holds it would call for.
     fn room(&self) -> usize {
         if self.outbox.is_behind() || !self.identity.is_known() { 0 } else { self.lane.room().min(DELIVERIES) }
+    }
+
+    /// The same for urgent work, which there is room for when there is none for other work.
+    fn urgent_room(&self) -> usize {
+        if self.outbox.is_behind() || !self.identity.is_known() { 0 } else { self.lane.urgent_room().min(DELIVERIES) }
     }
 
     fn control(&mut self, control: &Control) {
@@ -369,6 +374,11 @@ impl<B: Broker> LaneTask<B> {
         add(&mut status.counts, &self.earlier);
         self.parts.board.show(status, self.active, oldest, full);
     }
+}
+
+/// The next deliveries: any, while there is room for any.
+async fn handed<F: Feed>(feed: &mut F, room: usize, urgent: usize) -> Result<Vec<Delivery>, BrokerError> {
+    if room > 0 { feed.next(room).await } else { feed.next_urgent(urgent).await }
 }
 
 /// When to form the first call at the latest. A queue of our own is read to its end, so that a plan of all of it is kept.

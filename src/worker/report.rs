@@ -2,9 +2,35 @@
 
 use super::{LaneView, Stand};
 use crate::broker::rabbitmq::control::{LaneCounts, LaneReport, LaneState};
+use crate::telemetry::LaneNow;
 use jiff::Timestamp;
 
 impl LaneView {
+    /// The same as it is counted. Lanes that somebody else works on are `waiting`.
+    pub fn now(&self, provider: &'static str, now: Timestamp) -> LaneNow {
+        let (status, counts) = (&self.status, self.status.counts);
+        let state = match &self.stand {
+            Stand::Opening | Stand::Away(_) | Stand::Refused(_) | Stand::Closed => "away",
+            _ if status.paused.is_some() => "paused",
+            _ if !self.active => "waiting",
+            _ if status.outage => "outage",
+            _ if self.full => "full",
+            _ if status.jobs > 0 => "working",
+            _ => "idle",
+        };
+        LaneNow {
+            lane: self.name.to_string(),
+            provider,
+            state,
+            items: [counts.tagged, counts.unchanged, counts.dead],
+            calls: [counts.calls, counts.throttled, counts.retries],
+            rate: (status.rate, status.ceiling),
+            in_flight: status.in_flight,
+            backlog: status.pending,
+            oldest: self.oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
+        }
+    }
+
     /// What a worker says of the lane; nothing where it is not open.
     pub fn report(&self, now: Timestamp) -> Option<LaneReport> {
         let state = match &self.stand {

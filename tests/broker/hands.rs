@@ -108,6 +108,39 @@ impl Fleet {
         self.channel.basic_publish(exchange, lane.into(), options, body, properties).await.unwrap()
     }
 
+    /// Publishes to the urgent queue of a lane as a program does that does not ring.
+    pub async fn publish_urgent(&self, lane: &str, body: &[u8]) {
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        let properties = BasicProperties::default().with_delivery_mode(2);
+        let exchange = (&**self.names.urgent()).into();
+        let sent = self.channel.basic_publish(exchange, lane.into(), options, body, properties).await.unwrap();
+        assert_eq!(sent.await.unwrap(), Confirmation::Ack(None));
+    }
+
+    /// Messages that wait in a queue.
+    pub async fn ready(&self, queue: &str) -> u32 {
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        self.channel.queue_declare(queue.into(), passive, FieldTable::default()).await.unwrap().message_count()
+    }
+
+    /// Waits until nobody consumes the urgent queue of a lane any more.
+    pub async fn urgent_is_left(&self, lane_name: &str) {
+        let queue = self.names.urgent_queue(&lane(lane_name));
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        soon(async {
+            let ask = || self.channel.queue_declare(queue.as_str().into(), passive, FieldTable::default());
+            while ask().await.unwrap().consumer_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// A connection of its own, past the proxy.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
     /// All messages of a queue that is no lane, without taking any away.
     pub async fn peek(&self, queue: &str) -> Vec<(BasicProperties, Vec<u8>)> {
         let channel = self.link.channel().await.unwrap();
@@ -172,6 +205,12 @@ impl Fleet {
         channel.close(200, "bye".into()).await.unwrap();
     }
 
+    /// Deletes the urgent queue of a lane: only older workers have declared it.
+    pub async fn delete_urgent(&self, lane_name: &str) {
+        let queue = self.names.urgent_queue(&lane(lane_name));
+        self.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
+    }
+
     /// Deletes the queue of a lane.
     pub async fn delete_lane(&self, lane_name: &str) {
         let queue = self.names.lane_queue(&lane(lane_name));
@@ -193,11 +232,13 @@ impl Drop for Fleet {
                 let fixed =
                     [names.unrouted(), names.poison(), names.dead(), names.receipts(), names.orders(), names.lease()];
                 let lanes = LANES.map(|name| names.lane_queue(&lane(name)));
-                for queue in fixed.iter().map(std::string::ToString::to_string).chain(lanes) {
+                let urgent = LANES.map(|name| names.urgent_queue(&lane(name)));
+                for queue in fixed.iter().map(std::string::ToString::to_string).chain(lanes).chain(urgent) {
                     channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
                 }
                 let exchanges = [
                     names.jobs(),
+                    names.urgent(),
                     names.dead(),
                     names.receipts(),
                     names.unrouted(),

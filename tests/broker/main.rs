@@ -21,5 +21,6 @@ mod pace;
 mod proxy;
 mod rabbit_documents;
 mod rabbit_lanes;
+mod rabbit_urgent;
 mod rabbitmq;
 mod runs;

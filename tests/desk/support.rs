@@ -74,8 +74,9 @@ async fn clean() {
     let connection = Connection::connect(&url(), ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let lanes = LANES.map(|name| names::lane_queue(&lane(name)));
+    let urgent = LANES.map(|name| names::urgent_queue(&lane(name)));
     let shared = [names::UNROUTED, names::POISON, names::DEAD, names::RECEIPTS, names::ORDERS, names::LEASE];
-    for queue in shared.map(str::to_owned).into_iter().chain(lanes) {
+    for queue in shared.map(str::to_owned).into_iter().chain(lanes).chain(urgent) {
         channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
     }
     connection.close(200, "bye".into()).await.unwrap();
@@ -358,6 +359,10 @@ pub mod names {
     pub const POISON: &str = "tagmill.poison";
     pub const RECEIPTS: &str = "tagmill.receipts";
     pub const UNROUTED: &str = "tagmill.unrouted";
+
+    pub fn urgent_queue(lane: &LaneName) -> String {
+        Names::default().urgent_queue(lane)
+    }
 
     pub fn lane_queue(lane: &LaneName) -> String {
         Names::default().lane_queue(lane)

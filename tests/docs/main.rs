@@ -322,6 +322,10 @@ fn the_page_on_events_is_about_the_events_of_the_code() {
 #[test]
 fn the_configs_of_the_page_on_events_are_good_ones() {
     let example = fs::read_to_string(page::root().join("examples/events.yaml")).unwrap();
+    let schema = jsonschema::draft202012::new(&config::raw::schema()).unwrap();
+    let whole: serde_json::Value = serde_saphyr::from_str(&example).unwrap();
+    let told: Vec<String> = schema.iter_errors(&whole).map(|error| error.to_string()).collect();
+    assert!(told.is_empty(), "{told:?}");
     let (lanes, _) = example.split_once("\nevents:\n").unwrap();
     let blocks = Page::read("docs/EVENTS.md").blocks("yaml");
     assert_eq!(blocks.len(), 2);

@@ -2,7 +2,10 @@
 
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions},
+    options::{
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        QueueDeclareOptions,
+    },
     types::FieldTable,
 };
 use std::{
@@ -26,6 +29,11 @@ pub async fn connect(url: &str) -> Connection {
 
 /// Publishes in order; all of them are safe when it returns.
 pub async fn publish(url: &str, messages: impl IntoIterator<Item = Outgoing>) {
+    publish_to(url, "tagmill.jobs", messages).await;
+}
+
+/// The same to another exchange.
+pub async fn publish_to(url: &str, exchange: &str, messages: impl IntoIterator<Item = Outgoing>) {
     let connection = connect(url).await;
     let channel = connection.create_channel().await.unwrap();
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
@@ -33,7 +41,7 @@ pub async fn publish(url: &str, messages: impl IntoIterator<Item = Outgoing>) {
     for Outgoing { lane, id, body } in messages {
         let properties = BasicProperties::default().with_delivery_mode(2).with_message_id(id.into());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let sent = channel.basic_publish("tagmill.jobs".into(), lane.as_str().into(), options, &body, properties).await;
+        let sent = channel.basic_publish(exchange.into(), lane.as_str().into(), options, &body, properties).await;
         flying.push_back(sent.unwrap());
         if flying.len() > 500 {
             safe(flying.pop_front().unwrap().await);
@@ -43,6 +51,30 @@ pub async fn publish(url: &str, messages: impl IntoIterator<Item = Outgoing>) {
         safe(confirm.await);
     }
     connection.close(200, "bye".into()).await.unwrap();
+}
+
+/// Declares a queue as a cloud's event bus would, and puts these into it.
+pub async fn to_queue(url: &str, queue: &str, bodies: &[Vec<u8>]) {
+    let connection = connect(url).await;
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), FieldTable::default()).await.unwrap();
+    for body in bodies {
+        let properties = BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        safe(channel.basic_publish("".into(), queue.into(), options, body, properties).await.unwrap().await);
+    }
+    connection.close(200, "bye".into()).await.unwrap();
+}
+
+/// Messages that wait in a queue.
+pub async fn depth(url: &str, queue: &str) -> u32 {
+    let connection = connect(url).await;
+    let channel = connection.create_channel().await.unwrap();
+    let options = QueueDeclareOptions::durable().passive();
+    let found = channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap().message_count();
+    connection.close(200, "bye".into()).await.unwrap();
+    found
 }
 
 fn safe(confirmation: lapin::Result<Confirmation>) {

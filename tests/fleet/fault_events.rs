@@ -130,6 +130,34 @@ fn a_burst_of_creations_in_three_clouds_ends_as_tags_with_the_right_owner() {
     drop(worker);
 }
 
+#[test]
+fn raw_events_from_a_queue_of_the_broker_become_tags_and_what_is_no_event_is_dead_with_its_bytes() {
+    let Some(fleet) = Fleet::start(lanes()) else { return };
+    let config = std::fs::read_to_string(fleet.home.path("tagmill.yaml")).unwrap();
+    let more = "events: { queues: [{ queue: from-alibaba, source: alibaba }] }\nrules:\n  - { source: alibaba, set: { owner: \"{{ creator }}\" } }\n";
+    fleet.home.write("tagmill.yaml", &format!("{config}server: {{ listen: 127.0.0.1:{} }}\n{more}", free_port()));
+    let (path, body, (_, resource), owner) = event(1);
+    assert_eq!(path, "/v1/events/alibaba");
+    let garbage = b"\xff no event".to_vec();
+    let bodies = [body.to_string().into_bytes(), garbage.clone(), body.to_string().into_bytes()];
+    let url = fleet.node.url();
+    fleet.runtime.block_on(crate::amqp::to_queue(&url, "from-alibaba", &bodies));
+    let worker = fleet.worker();
+    worker.says("a message is no event");
+    let ecs = &fleet.lanes[1];
+    until("the resource is tagged", || fleet.tags(ecs).get(&resource).is_some_and(|tags| tags["owner"] == owner));
+    until("what is no event is dead", || fleet.home.dead_letters().len() == 1);
+    let letter = fleet.home.dead_letters().remove(0);
+    assert_eq!(letter["code"], "invalid_event", "{letter}");
+    let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, letter["body"].as_str().unwrap());
+    assert_eq!(bytes.unwrap(), garbage);
+    until("the queue is empty", || fleet.runtime.block_on(crate::amqp::depth(&url, "from-alibaba")) == 0);
+    assert_eq!(fleet.counts(ecs).requests, 1, "the same event twice is one call");
+    worker.interrupt();
+    assert_eq!(worker.wait().code, 0);
+    assert_eq!(fleet.runtime.block_on(crate::amqp::depth(&url, "from-alibaba")), 0, "nothing came back");
+}
+
 /// All of them at once.
 async fn join<F: std::future::Future>(all: Vec<F>) -> Vec<F::Output> {
     let mut waiting: Vec<_> = all.into_iter().map(|one| (Box::pin(one), None)).collect();

@@ -13,13 +13,13 @@ use tagmill::{
 };
 
 /// One resource a call, one call a second from second 1 on, each answered after 20 ms, 100 ms to the broker at most.
-fn slow(marks: bool, events: Vec<(Now, Event)>) -> Script {
+pub fn slow(marks: bool, events: Vec<(Now, Event)>) -> Script {
     let caps = Caps { resources: 1, tags: 10, keys: 10 };
     Script { caps, per_second: 1.0, burst: 1, marks, wire: ms(100), ..Script::calm(events) }
 }
 
 /// It goes ahead of what is waiting.
-fn urgent(mut job: Job) -> Job {
+pub fn urgent(mut job: Job) -> Job {
     job.extras.priority = Priority::Event;
     job
 }
@@ -126,36 +126,36 @@ fn a_cancelled_job_waits_its_turn_before_and_after_a_crash_and_others_are_carrie
 }
 
 /// A lane driven by hand: what it wants is looked at, not done.
-struct Bench {
-    lane: Lane,
-    calls: Vec<(CallId, Call)>,
-    documents: Vec<(EmitId, Ticket, Emission)>,
-    settled: Vec<(Ticket, Settlement)>,
+pub struct Bench {
+    pub lane: Lane,
+    pub calls: Vec<(CallId, Call)>,
+    pub documents: Vec<(EmitId, Ticket, Emission)>,
+    pub settled: Vec<(Ticket, Settlement)>,
 }
 
 impl Bench {
-    fn new(script: &Script) -> Self {
+    pub fn new(script: &Script) -> Self {
         let lane = Lane::new(world::settings(script, Now::ZERO), Box::new(world::Plain), Now::ZERO);
         Self { lane, calls: Vec::new(), documents: Vec::new(), settled: Vec::new() }
     }
 
-    fn take(&mut self, now: Now, ticket: u64, job: Job) {
+    pub fn take(&mut self, now: Now, ticket: u64, job: Job) {
         self.lane.handle_job(now, &Work::fresh(Ticket(ticket), job));
         self.act();
     }
 
-    fn wait(&mut self, now: Now) {
+    pub fn wait(&mut self, now: Now) {
         self.lane.handle_timeout(now);
         self.act();
     }
 
-    fn reply(&mut self, now: Now, answer: Answer) {
+    pub fn reply(&mut self, now: Now, answer: Answer) {
         let (id, _) = self.calls.remove(0);
         self.lane.handle_reply(now, id, answer);
         self.act();
     }
 
-    fn confirm_all(&mut self, now: Now) {
+    pub fn confirm_all(&mut self, now: Now) {
         for (emit, ..) in std::mem::take(&mut self.documents) {
             self.lane.handle_confirm(now, emit, true);
         }

@@ -6,6 +6,7 @@ mod cloud;
 mod gate;
 mod scenarios;
 mod script;
+mod urgent;
 mod world;
 
 use std::panic;

@@ -174,9 +174,11 @@ impl Drop for Fleet {
         let names = &self.names;
         let fixed = [names.unrouted(), names.poison(), names.dead(), names.receipts(), names.orders(), names.lease()];
         let lanes = ["a", "b"].map(|letter| self.lane_queue(letter));
+        let urgent = ["a", "b"].map(|letter| self.lane_queue(letter).replace(".lane.", ".urgent."));
         let batches = self.batches.borrow().iter().map(|batch| self.of(batch).queue().to_owned()).collect::<Vec<_>>();
-        let queues: Vec<String> = fixed.iter().map(ToString::to_string).chain(lanes).chain(batches).collect();
-        let exchanges = [names.jobs(), names.control(), names.direct()];
+        let queues: Vec<String> =
+            fixed.iter().map(ToString::to_string).chain(lanes).chain(urgent).chain(batches).collect();
+        let exchanges = [names.jobs(), names.urgent(), names.control(), names.direct()];
         let exchanges = fixed.into_iter().take(4).chain(exchanges).map(ToString::to_string).collect::<Vec<_>>();
         self.runtime.block_on(async {
             for queue in queues {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     broker::{BrokerError, Orders, RawDeadLetter},
-    job::{Job, LaneName, Priority, stable_hash},
+    job::{Job, LaneName, stable_hash},
 };
 use jiff::Timestamp;
 use lapin::{
@@ -23,8 +23,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// How long the queue of a batch is kept while nobody looks: seven days, in milliseconds.
 const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
-/// What jobs of events get on RabbitMQ 4; bulk has 0.
-const EVENT_PRIORITY: u8 = 9;
 /// The routing key of a dead letter whose lane could not be read.
 const NO_LANE: &str = "-";
 /// Header of a bad row: its batch.
@@ -193,11 +191,7 @@ impl Batch {
 /// A job, on its way to its lane. `body` is the job as JSON; `trace` a W3C `traceparent`.
 pub fn message(names: &Names, job: &Job, body: Vec<u8>, trace: Option<&str>) -> Message {
     let (lane, id) = (job.lane.as_str().to_owned(), job.id.as_str().to_owned());
-    let mut message = Message::json(names.jobs(), lane, id, body);
-    message.priority = match job.extras.priority {
-        Priority::Event => EVENT_PRIORITY,
-        Priority::Bulk => 0,
-    };
+    let mut message = Message::job(names, lane, id, body, job.extras.priority);
     message.timestamp = job.extras.created_at.and_then(|made| u64::try_from(made.as_second()).ok());
     match trace {
         Some(trace) => message.with_header(TRACE, trace),
@@ -216,7 +210,7 @@ mod tests {
     use super::*;
     use crate::{
         broker::CancelOrder,
-        job::{Extras, JobId, Resource},
+        job::{Extras, JobId, Priority, Resource},
     };
 
     fn made() -> Timestamp {
@@ -270,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_goes_out_with_priority_and_every_job_with_its_time_and_trace() {
+    fn an_event_goes_to_the_urgent_queue_and_every_job_goes_with_its_time_and_trace() {
         let extras = Extras { priority: Priority::Event, created_at: Some(made()), ..Extras::none() };
         let event = Job {
             id: JobId::new("1").unwrap(),
@@ -282,9 +276,11 @@ mod tests {
         };
         let message = Batch::new("b", &Names::default()).job(&event, Vec::new(), Some("00-1-2-01"));
         assert_eq!((message.priority, message.timestamp), (9, Some(1_800_000_000)));
+        assert_eq!(message.exchange, *Names::default().urgent());
         assert!(message.headers.contains_key("traceparent"));
         let bulk = Job { extras: Extras::none(), ..event };
-        assert_eq!(Batch::new("b", &Names::default()).job(&bulk, Vec::new(), None).priority, 0);
+        let message = Batch::new("b", &Names::default()).job(&bulk, Vec::new(), None);
+        assert_eq!((message.priority, message.exchange), (0, Names::default().jobs().clone()));
     }
 
     #[test]

@@ -135,7 +135,8 @@ impl Board {
 pub(super) struct FeedState {
     lost: OnceLock<String>,
     wanted: OnceLock<&'static str>,
-    held: Mutex<LaneHeld>,
+    /// Of the lane's two queues: all its jobs, and urgent ones.
+    held: Mutex<[LaneHeld; 2]>,
     traces: Mutex<FxHashMap<u64, Arc<str>>>,
 }
 
@@ -143,7 +144,7 @@ impl FeedState {
     /// The lane is not ours any more: the first reason stays.
     pub(super) fn lose(&self, why: &str) {
         let _ = self.lost.set(why.to_owned());
-        *lock(&self.held) = LaneHeld::default();
+        *lock(&self.held) = Default::default();
     }
 
     /// Why the lane is not ours any more.
@@ -161,14 +162,23 @@ impl FeedState {
         self.wanted.get().copied()
     }
 
-    pub(super) fn tell(&self, load: Load, oldest: Option<Duration>, is_active: bool) {
+    /// What is held of the queue that urgent jobs have, or of the other one.
+    pub(super) fn tell(&self, urgent: bool, load: Load, oldest: Option<Duration>, is_active: bool) {
         let Load { messages, bytes, prefetch } = load;
-        *lock(&self.held) = LaneHeld { messages, bytes, prefetch, oldest, is_active };
+        if let Some(held) = lock(&self.held).get_mut(usize::from(urgent)) {
+            *held = LaneHeld { messages, bytes, prefetch, oldest, is_active };
+        }
     }
 
-    /// What the lane holds.
+    /// What the lane holds. How much it may hold and whether it is ours is what the queue of all its jobs says.
     pub(super) fn held(&self) -> LaneHeld {
-        *lock(&self.held)
+        let [main, urgent] = *lock(&self.held);
+        LaneHeld {
+            messages: main.messages + urgent.messages,
+            bytes: main.bytes + urgent.bytes,
+            oldest: main.oldest.max(urgent.oldest),
+            ..main
+        }
     }
 
     /// The trace context of a message, for the documents about it.

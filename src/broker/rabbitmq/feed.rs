@@ -15,12 +15,51 @@ pub struct RabbitFeed {
     channel: Channel,
     lease: Lease,
     state: Arc<FeedState>,
-    arriving: mpsc::Receiver<Ready>,
+    urgent: Arriving,
+    others: Arriving,
+    stop: Option<oneshot::Sender<oneshot::Sender<()>>>,
+}
+
+/// What comes from one queue.
+struct Arriving {
+    from: mpsc::Receiver<Ready>,
     /// Taken from the keeper, and not handed over yet.
     kept: VecDeque<Ready>,
     /// Where they are put on their way.
     taken: Vec<Ready>,
-    stop: Option<oneshot::Sender<oneshot::Sender<()>>>,
+}
+
+impl Arriving {
+    fn new(from: mpsc::Receiver<Ready>) -> Self {
+        Self { from, kept: VecDeque::new(), taken: Vec::new() }
+    }
+
+    /// Waits for some. A future that is dropped has taken nothing.
+    async fn wait(&mut self, most: usize) {
+        self.from.recv_many(&mut self.taken, most).await;
+    }
+
+    fn keep(&mut self, most: usize) {
+        self.kept.extend(self.taken.drain(..));
+        while self.kept.len() < most
+            && let Ok(ready) = self.from.try_recv()
+        {
+            self.kept.push_back(ready);
+        }
+    }
+
+    /// Appends those off the front that fit into `left` items; the first of all always fits.
+    fn hand_over(&mut self, found: &mut Vec<Delivery>, left: &mut usize) {
+        while let Some(next) = self.kept.front() {
+            if !found.is_empty() && next.items > *left {
+                // Nothing that is behind it goes before it.
+                *left = 0;
+                break;
+            }
+            *left = left.saturating_sub(next.items);
+            found.extend(self.kept.pop_front().map(|ready| ready.delivery));
+        }
+    }
 }
 
 impl RabbitFeed {
@@ -29,50 +68,51 @@ impl RabbitFeed {
         channel: Channel,
         lease: Lease,
         state: Arc<FeedState>,
-        arriving: mpsc::Receiver<Ready>,
+        (urgent, others): (mpsc::Receiver<Ready>, mpsc::Receiver<Ready>),
         stop: oneshot::Sender<oneshot::Sender<()>>,
     ) -> Self {
-        let (kept, taken) = (VecDeque::new(), Vec::new());
-        Self { lane, channel, lease, state, arriving, kept, taken, stop: Some(stop) }
+        let (urgent, others) = (Arriving::new(urgent), Arriving::new(others));
+        Self { lane, channel, lease, state, urgent, others, stop: Some(stop) }
     }
 
     fn lost(&self, why: &str) -> BrokerError {
         BrokerError::LaneLost(self.lane.clone(), why.to_owned())
-    }
-
-    /// At most `most` items off the front; one message always fits.
-    fn hand_over(&mut self, most: usize) -> Vec<Delivery> {
-        let (mut found, mut items) = (Vec::new(), 0);
-        while let Some(next) = self.kept.front() {
-            if !found.is_empty() && items + next.items > most {
-                break;
-            }
-            items += next.items;
-            found.extend(self.kept.pop_front().map(|ready| ready.delivery));
-        }
-        found
     }
 }
 
 impl Feed for RabbitFeed {
     async fn next(&mut self, most: usize) -> Result<Vec<Delivery>, BrokerError> {
         let most = most.max(1);
-        if self.kept.is_empty() && self.state.lost().is_none() {
-            // Nothing else is awaited: a future that is dropped here has taken nothing.
-            self.arriving.recv_many(&mut self.taken, most).await;
-            self.kept.extend(self.taken.drain(..));
+        let Self { urgent, others, state, .. } = &mut *self;
+        if urgent.kept.is_empty() && others.kept.is_empty() && state.lost().is_none() {
+            tokio::select! {
+                biased;
+                () = urgent.wait(most) => {}
+                () = others.wait(most) => {}
+            }
         }
-        while self.kept.len() < most
-            && let Ok(ready) = self.arriving.try_recv()
-        {
-            self.kept.push_back(ready);
-        }
+        urgent.keep(most);
+        others.keep(most);
         // What is left of a lost lane is somebody else's work by now.
         self.check()?;
-        if self.kept.is_empty() {
-            return Err(self.lost("it was closed"));
+        let (mut found, mut left) = (Vec::new(), most);
+        self.urgent.hand_over(&mut found, &mut left);
+        if left > 0 {
+            self.others.hand_over(&mut found, &mut left);
         }
-        Ok(self.hand_over(most))
+        if found.is_empty() { Err(self.lost("it was closed")) } else { Ok(found) }
+    }
+
+    async fn next_urgent(&mut self, most: usize) -> Result<Vec<Delivery>, BrokerError> {
+        let (most, urgent) = (most.max(1), &mut self.urgent);
+        if urgent.kept.is_empty() && self.state.lost().is_none() {
+            urgent.wait(most).await;
+        }
+        urgent.keep(most);
+        self.check()?;
+        let (mut found, mut left) = (Vec::new(), most);
+        self.urgent.hand_over(&mut found, &mut left);
+        if found.is_empty() { Err(self.lost("it was closed")) } else { Ok(found) }
     }
 
     fn is_exhausted(&self) -> bool {
@@ -114,11 +154,11 @@ impl Feed for RabbitFeed {
 
 impl fmt::Debug for RabbitFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { lane, state, kept, .. } = self;
+        let Self { lane, state, urgent, others, .. } = self;
         f.debug_struct("RabbitFeed")
             .field("lane", lane)
             .field("lost", &state.lost())
-            .field("kept", &kept.len())
+            .field("kept", &(urgent.kept.len() + others.kept.len()))
             .finish_non_exhaustive()
     }
 }

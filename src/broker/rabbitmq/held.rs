@@ -52,6 +52,11 @@ impl Held {
         self.bytes
     }
 
+    /// Whether a message is here.
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.kept(number).is_some()
+    }
+
     /// How long the broker has been waiting for the oldest.
     pub(super) fn oldest(&self, now: Instant) -> Option<Duration> {
         self.in_broker_order().next().map(|kept| now.saturating_duration_since(kept.since))

@@ -1,24 +1,28 @@
-//! The task behind a feed: it owns the consumer of a lane, keeps what is unacked, acks, and renews what grows old.
+//! The task behind a feed: it owns the consumers of a lane, keeps what is unacked, acks, and renews what grows old.
+//!
+//! A lane has a queue for all its jobs and one for urgent jobs. Who owns the lane is who the broker lets consume the first
+//! one, and so the urgent queue is consumed only while a message of the first is held: as long as that is not acked, no
+//! other worker is let in. The urgent queue is begun with when a bell comes through the first queue, or when the window
+//! is so full of other work that a bell could not come through; and whoever sees jobs in it that nobody takes rings.
 
 use super::{
-    arrival::{self, print},
     board::{Board, FeedState},
     fault::PATIENCE,
-    held::{Held, Kept},
     lane_channel::LaneChannel,
+    line::{Line, URGENT},
     link::Link,
-    order::{self, CHUNK, PASSES},
+    message::Message,
+    publisher::Publisher,
     window::{Load, Window, is_suspicious},
 };
 use crate::{
-    broker::{BrokerError, Delivery, Ticket},
+    broker::{BrokerError, Delivery},
     job::LaneName,
 };
-use lapin::message::Delivery as Arrived;
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
 /// Bits of a ticket that number the messages of one feed; those above number the feeds of this process.
@@ -35,8 +39,12 @@ const TOO_HEAVY: &str = "its messages are large: it gets a smaller window";
 /// Its messages are small again.
 const TOO_NARROW: &str = "its messages are small again: it gets a larger window";
 
-/// Not what a broker sends.
-const NONSENSE: &str = "the broker's delivery tags make no sense";
+/// How often jobs in the urgent queue that no bell rang for are looked for.
+const PATROL: Duration = Duration::from_secs(5);
+/// A bell that we rang ourselves comes within that time, or a better owner is waiting and it is kept for that one.
+const RINGS: Duration = Duration::from_secs(3);
+/// An urgent queue that was empty for so long is left.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A message for the worker, and how many items it holds.
 pub(super) struct Ready {
@@ -55,9 +63,12 @@ pub(super) struct Keeper {
     pub(super) lane: LaneName,
     /// Number of the feed in this process.
     pub(super) feed: u64,
-    pub(super) channel: LaneChannel,
+    /// The queue of all its jobs, subscribed to, and that of urgent ones, which is not.
+    pub(super) main: (LaneChannel, mpsc::Sender<Ready>),
+    pub(super) urgent: (LaneChannel, mpsc::Sender<Ready>),
     pub(super) link: Link,
-    pub(super) ready: mpsc::Sender<Ready>,
+    /// To ring with.
+    pub(super) publisher: Publisher,
     pub(super) acks: mpsc::Receiver<Ack>,
     /// Told to close, or dropped: it ends either way.
     pub(super) stop: oneshot::Receiver<oneshot::Sender<()>>,
@@ -67,6 +78,7 @@ pub(super) struct Keeper {
     /// The prefetch it would have if its messages weighed nothing.
     pub(super) usual: u16,
     pub(super) prefetch: u16,
+    pub(super) urgent_prefetch: u16,
     /// Age of the oldest message at which all are renewed.
     pub(super) renew_after: Duration,
 }
@@ -76,31 +88,49 @@ enum End {
     Lost(String),
 }
 
-/// What the work changes.
+/// What the work needs, and what it changes.
 struct Work {
-    keeper: Keeper,
-    held: Held,
-    /// Messages that came back wait behind those in hand; until new ones come.
-    more_behind: bool,
-    /// The broker has handed out something: the lane is ours.
-    is_active: bool,
-    last_arrival: Instant,
+    lane: LaneName,
+    feed: u64,
+    link: Link,
+    publisher: Publisher,
+    acks: mpsc::Receiver<Ack>,
+    stop: oneshot::Receiver<oneshot::Sender<()>>,
+    state: Arc<FeedState>,
+    board: Arc<Board>,
+    window: Window,
+    usual: u16,
+    renew_after: Duration,
+    main: Line,
+    urgent: Line,
     idle_since: Option<Instant>,
     asked: Instant,
+    patrolled: Instant,
 }
 
 impl Keeper {
     /// Works until the feed is closed or the lane is lost.
     pub(super) async fn run(self) {
         let now = Instant::now();
+        let Self { lane, feed, link, publisher, acks, stop, state, board, window, usual, renew_after, .. } = self;
+        let ((main, ready), (urgent, urgent_ready)) = (self.main, self.urgent);
         let mut work = Work {
-            keeper: self,
-            held: Held::default(),
-            more_behind: false,
-            is_active: false,
-            last_arrival: now,
+            main: Line::new(main, self.prefetch, false, feed, ready, Arc::clone(&state)),
+            urgent: Line::new(urgent, self.urgent_prefetch, true, feed, urgent_ready, Arc::clone(&state)),
+            lane,
+            feed,
+            link,
+            publisher,
+            acks,
+            stop,
+            state,
+            board,
+            window,
+            usual,
+            renew_after,
             idle_since: Some(now),
             asked: now,
+            patrolled: now,
         };
         let end = work.run().await;
         work.end(end).await;
@@ -109,20 +139,27 @@ impl Keeper {
 
 impl Work {
     async fn run(&mut self) -> End {
-        self.tell();
-        let link = self.keeper.link.clone();
+        self.main.tell();
+        let link = self.link.clone();
         let mut lost = pin!(link.lost());
-        let mut look = interval((self.keeper.renew_after / 4).clamp(Duration::from_millis(10), LOOK));
+        let mut look = interval((self.renew_after / 4).clamp(Duration::from_millis(10), LOOK));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut arrived = Vec::new();
+        let (mut arrived, mut urgent) = (Vec::new(), Vec::new());
         loop {
             let outcome = tokio::select! {
                 biased;
-                stop = &mut self.keeper.stop => return End::Closed(stop.ok()),
+                stop = &mut self.stop => return End::Closed(stop.ok()),
                 why = &mut lost => Err(why),
-                Some(ack) = self.keeper.acks.recv() => self.ack(ack).await,
-                came = self.keeper.channel.arrivals(&mut arrived) => match came {
-                    Ok(()) => self.take(&mut arrived).await,
+                Some(ack) = self.acks.recv() => self.ack(ack).await,
+                came = self.urgent.channel.arrivals(&mut urgent) => match came {
+                    Ok(()) => self.urgent.take(&mut urgent).await,
+                    Err(why) => Err(why),
+                },
+                came = self.main.channel.arrivals(&mut arrived) => match came {
+                    Ok(()) => match self.main.take(&mut arrived).await {
+                        Ok(()) => self.hear().await,
+                        Err(why) => Err(why),
+                    },
                     Err(why) => Err(why),
                 },
                 _ = look.tick() => self.look().await,
@@ -133,176 +170,179 @@ impl Work {
         }
     }
 
-    /// Nothing is handed on, and nothing acked, from the first line on. Then the channel is closed, which gives back
-    /// what is unacked in order; only then the consumer goes.
+    /// Nothing is handed on, and nothing acked, from the first line on. Then the channels are closed, which gives back
+    /// what is unacked in order; only then the consumers go. The urgent one first: with the other the lane goes.
     async fn end(self, end: End) {
-        let Self { keeper, .. } = self;
+        let Self { main, urgent, state, board, lane, link, .. } = self;
         let (why, closed) = match end {
             End::Closed(closed) => ("it was closed".to_owned(), closed),
             End::Lost(why) => (why, None),
         };
-        keeper.state.lose(&why);
-        keeper.board.remove(keeper.feed);
-        drop(keeper.ready);
-        let mut acks = keeper.acks;
+        state.lose(&why);
+        board.remove(self.feed);
+        let (Line { channel: main, ready, .. }, Line { channel: urgent, ready: urgent_ready, .. }) = (main, urgent);
+        drop((ready, urgent_ready));
+        let mut acks = self.acks;
         acks.close();
         while let Some(ack) = acks.recv().await {
-            let _ = ack.done.send(Err(BrokerError::LaneLost(keeper.lane.clone(), why.clone())));
+            let _ = ack.done.send(Err(BrokerError::LaneLost(lane.clone(), why.clone())));
         }
-        if !keeper.channel.close().await {
+        if !urgent.close().await || !main.close().await {
             // A broker that does not answer would keep the lane for us for ever. Without a connection it cannot.
-            tracing::warn!(lane = %keeper.lane, "the channel could not be closed in {PATIENCE:?}; its connection is");
-            keeper.link.close().await;
+            tracing::warn!(%lane, "a channel could not be closed in {PATIENCE:?}; its connection is");
+            link.close().await;
         }
-        drop(keeper.channel);
+        drop((urgent, main));
         if let Some(closed) = closed {
             // Whoever asked may have gone.
             let _ = closed.send(());
         }
     }
 
-    /// Takes what has arrived. The first message says that the lane is ours.
-    async fn take(&mut self, arrived: &mut Vec<Arrived>) -> Result<(), String> {
-        if self.is_active {
-            let came_back = arrived.first().is_some_and(|first| first.redelivered);
-            if came_back && self.held.messages() == 0 && !self.more_behind {
-                // RabbitMQ 4 gives a lane of which nothing is held to a better owner without a word, and back when that
-                // one dies. What it did with the account in between is not known here: the lane begins anew.
-                return Err("another worker had it in between".into());
-            }
-            return self.hand_on(arrived);
+    /// A bell has come, or none could: then the urgent queue is worked on too.
+    async fn hear(&mut self) -> Result<(), String> {
+        if !self.main.bells.is_empty() || self.main.is_full() {
+            self.begin_urgent().await?;
         }
-        self.is_active = true;
-        let taken = order::settle(&mut self.keeper.channel, self.keeper.prefetch, arrived).await?;
-        self.more_behind = taken.more_behind;
-        self.hand_on(arrived)
+        self.main.keep_one_bell().await
     }
 
-    /// Numbers what has arrived and hands it to the feed.
-    fn hand_on(&mut self, arrived: &mut Vec<Arrived>) -> Result<(), String> {
-        if arrived.is_empty() {
+    /// Subscribes to the urgent queue, where the lane is provably ours.
+    async fn begin_urgent(&mut self) -> Result<(), String> {
+        if self.urgent.channel.is_subscribed() || self.main.held.messages() == 0 {
             return Ok(());
         }
-        let now = Instant::now();
-        self.last_arrival = now;
-        let mut ready = Vec::with_capacity(arrived.len());
-        for one in arrived.drain(..) {
-            // New messages come only when nothing is left of those that came back.
-            self.more_behind &= one.redelivered;
-            let taken = self.held.take(one.delivery_tag, print(&one), one.data.len() as u64, now);
-            let Some(number) = taken.filter(|number| *number < 1 << NUMBER_BITS) else {
-                return Err(NONSENSE.into());
-            };
-            let items = arrival::items(&one.data);
-            let delivery = arrival::delivery(Ticket(self.keeper.feed << NUMBER_BITS | number), one);
-            if let Some(trace) = &delivery.trace {
-                self.keeper.state.remember_trace(number, trace);
-            }
-            ready.push(Ready { delivery, items });
+        self.urgent.last_arrival = Instant::now();
+        self.urgent.channel.subscribe().await.map_err(|error| error.to_string())
+    }
+
+    /// Ends the urgent consumer, of which nothing is held. False when something came at that moment.
+    async fn leave_urgent(&mut self) -> Result<bool, String> {
+        let mut arrived = Vec::new();
+        self.urgent.channel.unsubscribe(&mut arrived).await?;
+        self.urgent.is_active = false;
+        if arrived.is_empty() {
+            return Ok(true);
         }
-        // Whoever gets a message finds it in the numbers.
-        self.tell();
-        // There is room for all that the broker may hand out.
-        let overflow = ready.into_iter().any(|one| self.keeper.ready.try_send(one).is_err());
-        if overflow { Err("more messages came than were asked for".into()) } else { Ok(()) }
+        self.urgent.channel.subscribe().await.map_err(|error| error.to_string())?;
+        self.urgent.take(&mut arrived).await?;
+        Ok(false)
     }
 
     async fn ack(&mut self, ack: Ack) -> Result<(), String> {
-        let acks = self.held.ack(&ack.numbers);
-        self.keeper.state.forget_traces(&ack.numbers);
-        let outcome = self.keeper.channel.ack(&acks).await;
-        let told = outcome.clone().map_err(|why| BrokerError::LaneLost(self.keeper.lane.clone(), why));
-        self.tell();
+        let (urgent, main): (Vec<u64>, Vec<u64>) = ack.numbers.iter().partition(|number| **number & URGENT != 0);
+        let urgent: Vec<u64> = urgent.into_iter().map(|number| number & !URGENT).collect();
+        self.state.forget_traces(&ack.numbers);
+        let outcome = self.settle(main, &urgent).await;
+        let told = outcome.clone().map_err(|why| BrokerError::LaneLost(self.lane.clone(), why));
         // Whoever asked may have gone; the messages are done all the same.
         let _ = ack.done.send(told);
         outcome
     }
 
-    fn load(&self) -> Load {
-        Load { messages: self.held.messages(), bytes: self.held.bytes(), prefetch: self.keeper.prefetch }
+    /// Acks messages of both queues. While the urgent one is consumed something of the other is held.
+    async fn settle(&mut self, mut main: Vec<u64>, urgent: &[u64]) -> Result<(), String> {
+        self.urgent.ack(urgent).await?;
+        main.retain(|number| self.main.held.has(*number));
+        main.sort_unstable();
+        main.dedup();
+        let is_rest = main.len() as u64 == self.main.held.messages();
+        if !is_rest || !self.urgent.channel.is_subscribed() {
+            return self.main.ack(&main).await;
+        }
+        if self.urgent.held.messages() == 0 && self.leave_urgent().await? {
+            return self.main.ack(&main).await;
+        }
+        // Urgent jobs are on their way, and only this last message says that the lane is ours: another one has to come.
+        let Some(last) = main.pop() else { return Ok(()) };
+        self.main.ack(&main).await?;
+        if self.main.is_full() {
+            return Err("its window is too small to go on with urgent jobs".into());
+        }
+        self.ring();
+        let (end, mut arrived) = (Instant::now() + RINGS, Vec::new());
+        match timeout_at(end, self.main.channel.arrivals(&mut arrived)).await {
+            Ok(came) => came?,
+            Err(_) => return Err("urgent jobs are on their way and nothing says that the lane stays ours".into()),
+        }
+        self.main.take(&mut arrived).await?;
+        self.main.keep_one_bell().await?;
+        self.main.ack(&[last]).await
     }
 
-    fn tell(&self) {
-        self.keeper.state.tell(self.load(), self.held.oldest(Instant::now()), self.is_active);
+    fn ring(&self) {
+        self.publisher.offer(Message::bell(self.link.names(), self.lane.to_string()));
     }
 
     /// What has to be done now and then.
     async fn look(&mut self) -> Result<(), String> {
         let now = Instant::now();
-        self.tell();
-        if self.held.oldest(now).is_some_and(|age| age >= self.keeper.renew_after) {
-            self.renew().await?;
-        }
-        self.weigh(now);
-        if self.held.messages() == 0 && now - self.last_arrival >= LOOK {
-            // There is room for all of them, and none came.
-            self.more_behind = false;
-        }
-        if is_suspicious(self.load(), (now - self.last_arrival).min(now - self.asked)) {
-            self.asked = now;
-            if self.keeper.channel.ready().await? > 0 {
-                self.keeper.state.want(BETTER_OWNER);
+        for line in [&mut self.main, &mut self.urgent] {
+            line.tell();
+            if line.oldest().is_some_and(|age| age >= self.renew_after) {
+                tracing::debug!(lane = %self.lane, messages = line.held.messages(), "renewing");
+                line.renew().await?;
             }
+            if line.held.messages() == 0 && now - line.last_arrival >= LOOK {
+                // There is room for all of them, and none came.
+                line.more_behind = false;
+            }
+        }
+        self.hear().await?;
+        self.patrol(now).await?;
+        self.weigh(now);
+        let silence = now.saturating_duration_since(self.main.last_arrival);
+        if is_suspicious(self.main.load(), silence.min(now - self.asked)) {
+            self.asked = now;
+            if self.main.channel.ready().await? > 0 {
+                self.state.want(BETTER_OWNER);
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves an urgent queue that has nothing more, and looks for jobs in it that no bell rang for.
+    async fn patrol(&mut self, now: Instant) -> Result<(), String> {
+        if self.urgent.channel.is_subscribed() {
+            let quiet = now.saturating_duration_since(self.urgent.last_arrival) >= LINGER;
+            let useless = self.main.holds_no_job() || !self.main.bells.is_empty();
+            if !quiet || !useless || self.urgent.held.messages() > 0 || self.urgent.channel.ready().await? > 0 {
+                return Ok(());
+            }
+            // Where other work is held, the next bell is heard as well, and that is what says that the lane is ours.
+            if !self.main.holds_no_job() || self.leave_urgent().await? {
+                self.main.keep_no_bell().await?;
+            }
+            return Ok(());
+        }
+        if now.saturating_duration_since(self.patrolled) < PATROL {
+            return Ok(());
+        }
+        self.patrolled = now;
+        if self.urgent.channel.ready().await? > 0 {
+            if self.main.held.messages() == 0 {
+                // Whoever has the lane will hear it.
+                self.ring();
+            }
+            self.begin_urgent().await?;
         }
         Ok(())
     }
 
     /// Whether the window suits what is in it.
     fn weigh(&mut self, now: Instant) {
-        let (load, keeper) = (self.load(), &self.keeper);
+        let (main, urgent) = (self.main.load(), self.urgent.load());
+        let load = Load { messages: main.messages + urgent.messages, bytes: main.bytes + urgent.bytes, ..main };
         if load.messages > 0 {
             self.idle_since = None;
         }
         let idle = load.messages == 0 && now - *self.idle_since.get_or_insert(now) >= IDLE;
-        if let Some(fits) = keeper.window.narrower(load) {
-            keeper.board.narrow(&keeper.lane, fits);
-            keeper.state.want(TOO_HEAVY);
-        } else if keeper.prefetch < keeper.usual && (idle || keeper.window.is_too_narrow(load)) {
-            keeper.board.widen(&keeper.lane);
-            keeper.state.want(TOO_NARROW);
+        if let Some(fits) = self.window.narrower(load) {
+            self.board.narrow(&self.lane, fits);
+            self.state.want(TOO_HEAVY);
+        } else if self.main.prefetch < self.usual && (idle || self.window.is_too_narrow(load)) {
+            self.board.widen(&self.lane);
+            self.state.want(TOO_NARROW);
         }
-    }
-
-    /// Gives every message back and takes it again, so that no ack is ever overdue. Tickets stay as they are.
-    async fn renew(&mut self) -> Result<(), String> {
-        if self.more_behind {
-            return Err("its messages are too old to be kept and cannot be renewed in order".into());
-        }
-        let mut due: Vec<Kept> = self.held.in_order().copied().collect();
-        tracing::debug!(lane = %self.keeper.lane, messages = due.len(), "renewing");
-        for _ in 0..PASSES {
-            for chunk in due.chunks(CHUNK) {
-                self.renew_some(chunk).await?;
-            }
-            // New messages that came in between are ahead of what came back after them: they have to go behind.
-            due = self.held.misplaced();
-            if due.is_empty() {
-                return Ok(());
-            }
-        }
-        Err("new messages came faster than old ones could be renewed".into())
-    }
-
-    async fn renew_some(&mut self, some: &[Kept]) -> Result<(), String> {
-        let given: Vec<(u64, u64)> = some.iter().map(|kept| (kept.tag, kept.print)).collect();
-        for (tag, _) in &given {
-            self.held.requeued(*tag);
-        }
-        let mut fresh = Vec::new();
-        let back = order::renew(&mut self.keeper.channel, &given, &mut fresh).await?;
-        let now = Instant::now();
-        let mut fresh = fresh.into_iter().peekable();
-        // In the order of their tags: that is the order in which the broker has them now.
-        for (kept, one) in some.iter().zip(back) {
-            let mut ahead: Vec<Arrived> = Vec::new();
-            while let Some(new) = fresh.next_if(|new| new.delivery_tag < one.delivery_tag) {
-                ahead.push(new);
-            }
-            self.hand_on(&mut ahead)?;
-            if !self.held.renewed(kept.number, one.delivery_tag, now) {
-                return Err(NONSENSE.into());
-            }
-        }
-        self.hand_on(&mut fresh.collect())
     }
 }

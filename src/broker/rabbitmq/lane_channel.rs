@@ -39,7 +39,10 @@ const SECOND: &str = "waits-for-acks";
 /// A consumer on a channel of its own: acks are per channel.
 pub(super) struct LaneChannel {
     channel: Channel,
-    consumer: Consumer,
+    consumer: Option<Consumer>,
+    /// Consumers there were: each has a tag of its own.
+    consumers: usize,
+    worker: String,
     queue: String,
     prefetch: u16,
     priority: i32,
@@ -50,24 +53,47 @@ pub(super) struct LaneChannel {
 }
 
 impl LaneChannel {
-    /// Subscribes to the queue of a lane. Among workers that wait, RabbitMQ 4 lets in the highest `weight`, RabbitMQ 3 the
-    /// one that has been waiting longest.
-    pub(super) async fn open(
-        channel: Channel,
-        queue: String,
-        worker: &str,
-        prefetch: u16,
-        weight: i32,
-    ) -> Result<Self, BrokerError> {
-        let what = format!("consuming from {queue}");
+    /// A channel for one queue, without a consumer.
+    pub(super) fn new(channel: Channel, queue: String, worker: &str, prefetch: u16, weight: i32) -> Self {
+        let (consumer, worker, acked) = (None, worker.to_owned(), Instant::now());
+        Self { channel, consumer, consumers: 0, worker, queue, prefetch, priority: weight, unheard: 0, acked }
+    }
+
+    /// Subscribes to the queue. Among workers that wait, RabbitMQ 4 lets in the highest `weight`, RabbitMQ 3 the one that
+    /// has been waiting longest.
+    pub(super) async fn subscribe(&mut self) -> Result<(), BrokerError> {
+        let what = format!("consuming from {}", self.queue);
         // Never for the whole channel: a quorum queue closes the connection for it.
-        let qos = channel.basic_qos(prefetch, BasicQosOptions { global: false });
+        let qos = self.channel.basic_qos(self.prefetch, BasicQosOptions { global: false });
         answered(&what, qos).await?;
-        let options = BasicConsumeOptions::default();
-        let consume = channel.basic_consume(short(&queue)?, short(worker)?, options, priority(weight));
-        let consumer = answered(&what, consume).await?;
-        let acked = Instant::now();
-        Ok(Self { channel, consumer, queue, prefetch, priority: weight, unheard: 0, acked })
+        let tag = match self.consumers {
+            0 => self.worker.clone(),
+            n => format!("{}.{n}", self.worker),
+        };
+        let (options, priority) = (BasicConsumeOptions::default(), priority(self.priority));
+        let consume = self.channel.basic_consume(short(&self.queue)?, short(&tag)?, options, priority);
+        self.consumer = Some(answered(&what, consume).await?);
+        self.consumers += 1;
+        Ok(())
+    }
+
+    /// Whether it has a consumer.
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.consumer.is_some()
+    }
+
+    /// Ends the consumer; appends what came until then and is to be acked all the same. Whatever was acked before is
+    /// taken by the queue when this returns. To be asked only where nobody else may have the queue next.
+    pub(super) async fn unsubscribe(&mut self, into: &mut Vec<Arrived>) -> Result<(), String> {
+        let Some(mut consumer) = self.consumer.take() else { return Ok(()) };
+        let cancel = self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+        answered("ending a consumer", cancel).await.map_err(|error| error.to_string())?;
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(one)) = Pin::new(&mut consumer).poll_next(&mut cx) {
+            into.push(one.map_err(|error| error.to_string())?);
+        }
+        self.unheard = 0;
+        Ok(())
     }
 
     /// The channel, to ask whether it is alive.
@@ -93,9 +119,10 @@ impl LaneChannel {
     }
 
     fn poll_arrivals(&mut self, cx: &mut Context<'_>, into: &mut Vec<Arrived>) -> Poll<Result<(), String>> {
+        let Some(consumer) = &mut self.consumer else { return Poll::Pending };
         let before = into.len();
         while into.len() < before + AT_A_TIME {
-            match Pin::new(&mut self.consumer).poll_next(cx) {
+            match Pin::new(&mut *consumer).poll_next(cx) {
                 Poll::Ready(Some(Ok(one))) if one.acker.usable() => into.push(one),
                 Poll::Ready(Some(Ok(_))) => return Poll::Ready(Err("the channel was closed".into())),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.to_string())),

@@ -1,6 +1,7 @@
 //! A message on its way out: where to, its bytes, and the headers that everybody may read.
 
-use super::topology::short;
+use super::{names::Names, topology::short};
+use crate::job::Priority;
 use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable},
@@ -9,6 +10,11 @@ use std::sync::Arc;
 
 /// Header bytes of one text at most: the frame that carries them all is bounded.
 const HEADER_BYTES: usize = 4_096;
+
+/// What jobs of events get, heard by RabbitMQ 4; bulk has 0.
+pub(super) const EVENT_PRIORITY: u8 = 9;
+/// What a bell holds. It is no job, so no job is ever taken for one.
+const BELL: &[u8] = br#"{"tagmill":"bell","means":"whoever has this lane: look at its urgent queue"}"#;
 
 /// A persistent message.
 #[derive(Clone)]
@@ -42,6 +48,20 @@ impl Message {
         Self { exchange, key, id, headers, content_type, priority: 0, timestamp: None, mandatory: true, body }
     }
 
+    /// A job, on its way to its lane: to the lane's urgent queue where it goes ahead of bulk work.
+    pub fn job(names: &Names, lane: String, id: String, body: Vec<u8>, priority: Priority) -> Self {
+        let (exchange, priority) = match priority {
+            Priority::Event => (names.urgent(), EVENT_PRIORITY),
+            Priority::Bulk => (names.jobs(), 0),
+        };
+        Self { priority, ..Self::json(exchange, lane, id, body) }
+    }
+
+    /// Goes through a lane's ordinary queue to whoever has the lane, and makes it look at the urgent one.
+    pub(super) fn bell(names: &Names, lane: String) -> Self {
+        Self { priority: EVENT_PRIORITY, ..Self::json(names.jobs(), lane, "bell".into(), BELL.to_vec()) }
+    }
+
     /// The same, for whoever is there: where no queue takes it, it is gone.
     #[must_use]
     pub fn for_whoever_is_there(self) -> Self {
@@ -55,6 +75,11 @@ impl Message {
         let text = if text.len() > HEADER_BYTES { text.get(..cut).unwrap_or_default() } else { text };
         self.headers.insert(name.into(), AMQPValue::LongString(text.into()));
         self
+    }
+
+    /// Whether a message's bytes are those of a bell.
+    pub(super) fn is_bell(body: &[u8]) -> bool {
+        body == BELL
     }
 
     pub(super) fn properties(&self) -> BasicProperties {

@@ -31,6 +31,7 @@ mod feed;
 mod held;
 mod keeper;
 mod lane_channel;
+mod line;
 mod order;
 mod own;
 mod rabbit;

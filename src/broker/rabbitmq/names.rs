@@ -13,6 +13,7 @@ const LONGEST: usize = 64;
 pub struct Names {
     prefix: Arc<str>,
     jobs: Arc<str>,
+    urgent: Arc<str>,
     unrouted: Arc<str>,
     poison: Arc<str>,
     dead: Arc<str>,
@@ -45,6 +46,7 @@ impl Names {
         Self {
             prefix: prefix.into(),
             jobs: name("jobs"),
+            urgent: name("urgent"),
             unrouted: name("unrouted"),
             poison: name("poison"),
             dead: name("dead"),
@@ -64,6 +66,12 @@ impl Names {
     /// Direct exchange for jobs; the routing key is the lane's name. What has no queue goes on to [`Names::unrouted`].
     pub fn jobs(&self) -> &Arc<str> {
         &self.jobs
+    }
+
+    /// Direct exchange for jobs that go ahead of bulk work; the routing key is the lane's name. Where a lane has no queue
+    /// for them, they go on to [`Names::jobs`].
+    pub fn urgent(&self) -> &Arc<str> {
+        &self.urgent
     }
 
     /// Fanout exchange and queue for whatever has no queue of its own: jobs for lanes that nobody declared.
@@ -111,6 +119,15 @@ impl Names {
         format!("{}{lane}", self.lane_prefix())
     }
 
+    /// The queue of a lane's urgent jobs.
+    pub fn urgent_queue(&self, lane: &LaneName) -> String {
+        format!("{}{lane}", self.urgent_prefix())
+    }
+
+    fn urgent_prefix(&self) -> String {
+        format!("{}.", self.urgent)
+    }
+
     /// The name of a lane's queue begins so.
     pub fn lane_prefix(&self) -> String {
         format!("{}.lane.", self.prefix)
@@ -146,9 +163,10 @@ impl Names {
         name.starts_with(&self.answer_queue(""))
     }
 
-    /// The lane whose queue that is.
+    /// The lane whose queue that is, for all its jobs or for urgent ones.
     pub fn lane_of(&self, queue: &str) -> Option<LaneName> {
-        LaneName::new(queue.strip_prefix(&self.lane_prefix())?).ok()
+        let lane = queue.strip_prefix(&self.lane_prefix()).or_else(|| queue.strip_prefix(&self.urgent_prefix()));
+        LaneName::new(lane?).ok()
     }
 }
 
@@ -176,7 +194,8 @@ mod tests {
     #[test]
     fn the_queue_of_a_lane_tells_the_lane() {
         let (names, lane) = (Names::default(), LaneName::new("a.b").unwrap());
-        assert_eq!(names.lane_of(&names.lane_queue(&lane)), Some(lane));
+        assert_eq!(names.lane_of(&names.lane_queue(&lane)), Some(lane.clone()));
+        assert_eq!(names.lane_of(&names.urgent_queue(&lane)), Some(lane));
         assert_eq!(names.lane_of("tagmill.lane."), None);
         assert_eq!(names.lane_of(names.dead()), None);
     }
@@ -196,6 +215,7 @@ mod tests {
         let batch = "b".repeat(1000);
         let all = [
             names.lane_queue(&lane),
+            names.urgent_queue(&lane),
             names.watch_queue(&batch),
             receipt_key(&lane, Some(&batch), &job),
             batch_binding(&batch),

@@ -5,6 +5,7 @@ use super::{
     fault::answered,
     link::{Link, LinkState},
     message::Message,
+    names::Names,
     topology::{self, Topology, short},
 };
 use crate::broker::BrokerError;
@@ -42,6 +43,8 @@ pub struct Publisher {
 struct Outgoing {
     message: Message,
     done: oneshot::Sender<Result<(), BrokerError>>,
+    /// Others who wait for the same message: one bell rings for many jobs.
+    more: Vec<oneshot::Sender<Result<(), BrokerError>>>,
 }
 
 struct Flying {
@@ -67,7 +70,7 @@ impl Publisher {
     pub fn start(address: Address, name: String, topology: Topology) -> Self {
         let (send, requests) = mpsc::channel(WINDOW);
         let (tell, state) = watch::channel(LinkState::Lost("not connected yet".into()));
-        let task = Task { address, name, topology, requests, tell, unsent: VecDeque::new() };
+        let task = Task { address, name, topology, requests, tell, unsent: VecDeque::new(), bells: VecDeque::new() };
         tokio::spawn(task.run());
         Self { send, state }
     }
@@ -88,8 +91,14 @@ impl Publisher {
     /// Hands one message over, waiting for room; the answer tells when it is safe. Messages keep their order.
     pub async fn begin(&self, message: Message) -> Result<Promised, BrokerError> {
         let (done, answer) = oneshot::channel();
-        self.send.send(Outgoing { message, done }).await.map_err(|_| gone())?;
+        self.send.send(Outgoing { message, done, more: Vec::new() }).await.map_err(|_| gone())?;
         Ok(Promised(answer))
+    }
+
+    /// Hands one message over if there is room for it, and does not wait for anything: it is one that may get lost.
+    pub(super) fn offer(&self, message: Message) {
+        let (done, _) = oneshot::channel();
+        let _ = self.send.try_send(Outgoing { message, done, more: Vec::new() });
     }
 
     /// Whether it can publish: connected, blocked by the broker, or without a connection.
@@ -121,6 +130,8 @@ struct Task {
     tell: watch::Sender<LinkState>,
     /// Handed over, and not with the broker on the present channel.
     unsent: VecDeque<Outgoing>,
+    /// Bells to ring, one a lane: an urgent job is safe when its lane has been told of it.
+    bells: VecDeque<Outgoing>,
 }
 
 impl Task {
@@ -150,7 +161,7 @@ impl Task {
                 }
             }
             // What nobody waits for any more will be done again by whoever has its message now.
-            let is_wanted = self.unsent.iter().any(|outgoing| !outgoing.done.is_closed());
+            let is_wanted = self.unsent.iter().chain(&self.bells).any(Outgoing::is_wanted);
             if self.requests.is_closed() && self.requests.is_empty() && !is_wanted {
                 return;
             }
@@ -208,7 +219,7 @@ impl Task {
         for mut one in flying.into_iter().rev() {
             // What has been confirmed in the meantime needs no second try.
             match ready(&mut one.confirm).await {
-                Some(Ok(Confirmation::Ack(None))) => settle(one.outgoing, Ok(())),
+                Some(Ok(Confirmation::Ack(None))) => self.confirmed(link.names(), one.outgoing),
                 _ => self.unsent.push_front(one.outgoing),
             }
         }
@@ -234,7 +245,7 @@ impl Task {
             self.say(&now);
             // Nothing is written on a blocked connection: what waits here costs less than what waits there.
             let room = !blocked && flying.len() < WINDOW;
-            if room && let Some(outgoing) = self.unsent.pop_front() {
+            if room && let Some(outgoing) = self.bells.pop_front().or_else(|| self.unsent.pop_front()) {
                 match self.send(link, channel, outgoing).await {
                     Ok(one) => flying.push_back(one),
                     Err((outgoing, end)) => {
@@ -244,7 +255,7 @@ impl Task {
                 }
                 continue;
             }
-            if !open && flying.is_empty() && self.unsent.is_empty() {
+            if !open && flying.is_empty() && self.unsent.is_empty() && self.bells.is_empty() {
                 return End::Done;
             }
             tokio::select! {
@@ -257,7 +268,7 @@ impl Task {
                 confirmed = front(flying) => {
                     let Some(one) = flying.pop_front() else { continue };
                     match confirmed {
-                        Ok(Confirmation::Ack(None)) => settle(one.outgoing, Ok(())),
+                        Ok(Confirmation::Ack(None)) => self.confirmed(link.names(), one.outgoing),
                         Ok(Confirmation::Ack(Some(returned))) => {
                             // The client may pin a returned message to the confirm of another: its own id tells.
                             let id = returned.delivery.properties.message_id().clone();
@@ -334,6 +345,26 @@ impl Task {
         }
     }
 
+    /// The broker has a message. An urgent job is in a queue that its lane's owner may not be looking at: a bell follows,
+    /// and only then is it said to be safe.
+    fn confirmed(&mut self, names: &Names, outgoing: Outgoing) {
+        if outgoing.message.exchange != *names.urgent() {
+            return settle(outgoing, Ok(()));
+        }
+        let Outgoing { message, done, more } = outgoing;
+        let waiting = std::iter::once(done).chain(more);
+        match self.bells.iter_mut().find(|bell| bell.message.key == message.key) {
+            Some(bell) => bell.more.extend(waiting),
+            None => {
+                let mut waiting = waiting;
+                if let Some(done) = waiting.next() {
+                    let message = Message::bell(names, message.key);
+                    self.bells.push_back(Outgoing { message, done, more: waiting.collect() });
+                }
+            }
+        }
+    }
+
     /// Tells whoever looks at the state.
     fn say(&self, now: &LinkState) {
         self.tell.send_if_modified(|told| {
@@ -346,7 +377,7 @@ impl Task {
 
     /// Nothing that waits can be published.
     fn refuse(&mut self, error: &BrokerError) {
-        for outgoing in self.unsent.drain(..) {
+        for outgoing in self.unsent.drain(..).chain(self.bells.drain(..)) {
             settle(outgoing, Err(error.clone()));
         }
         while let Ok(outgoing) = self.requests.try_recv() {
@@ -355,8 +386,17 @@ impl Task {
     }
 }
 
+impl Outgoing {
+    fn is_wanted(&self) -> bool {
+        !self.done.is_closed() || self.more.iter().any(|done| !done.is_closed())
+    }
+}
+
 fn settle(outgoing: Outgoing, outcome: Result<(), BrokerError>) {
     // Whoever asked may have gone; the message is where it should be.
+    for done in outgoing.more {
+        let _ = done.send(outcome.clone());
+    }
     let _ = outgoing.done.send(outcome);
 }
 

@@ -26,6 +26,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// The highest consumer priority that was ever tried.
 const HIGHEST: u64 = 2_000_000_000;
+/// Urgent messages a lane may hold, as a part of the others.
+const URGENT_SHARE: u16 = 4;
 /// Commits of one lane that may wait for its keeper. A lane commits one at a time.
 const COMMITS: usize = 16;
 
@@ -222,23 +224,35 @@ impl Broker for Rabbit {
         settings.topology.lane(&channel, &settings.names, lane).await?;
         let usual = settings.window.prefetch(settings.rates.get(lane).copied());
         let prefetch = board.fits(lane).map_or(usual, |fits| fits.min(usual));
-        let queue = settings.names.lane_queue(lane);
         let weight = weight(lane, &settings.worker);
-        let channel = LaneChannel::open(channel, queue, &settings.worker, prefetch, weight).await?;
+        let of = |channel, queue, prefetch| LaneChannel::new(channel, queue, &settings.worker, prefetch, weight);
+        let urgent_prefetch = (prefetch / URGENT_SHARE).max(1);
+        let urgent = of(link.channel().await?, settings.names.urgent_queue(lane), urgent_prefetch);
+        let mut channel = of(channel, settings.names.lane_queue(lane), prefetch);
+        channel.subscribe().await?;
 
         let (handed, arriving) = mpsc::channel(usize::from(prefetch) + 1);
+        // A consumer that is begun again may bring as many as the one before has left.
+        let (urgent_handed, urgent_arriving) = mpsc::channel(2 * usize::from(urgent_prefetch) + 1);
         let (acks, to_ack) = mpsc::channel(COMMITS);
         let (stop, stopped) = oneshot::channel();
         let (number, state) = (board.number(), Arc::default());
         board.add(number, OpenFeed { lane: lane.clone(), acks, state: Arc::clone(&state) });
-        let feed =
-            RabbitFeed::new(lane.clone(), channel.channel().clone(), lease.clone(), Arc::clone(&state), arriving, stop);
+        let feed = RabbitFeed::new(
+            lane.clone(),
+            channel.channel().clone(),
+            lease.clone(),
+            Arc::clone(&state),
+            (urgent_arriving, arriving),
+            stop,
+        );
         let keeper = Keeper {
             lane: lane.clone(),
             feed: number,
-            channel,
+            main: (channel, handed),
+            urgent: (urgent, urgent_handed),
             link,
-            ready: handed,
+            publisher: self.inner.publisher.clone(),
             acks: to_ack,
             stop: stopped,
             state,
@@ -246,6 +260,7 @@ impl Broker for Rabbit {
             window: settings.window,
             usual,
             prefetch,
+            urgent_prefetch,
             renew_after: settings.renew_after,
         };
         tokio::spawn(keeper.run());

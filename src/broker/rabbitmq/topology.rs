@@ -71,6 +71,8 @@ impl Topology {
         let exchanges = [
             (names.unrouted(), ExchangeKind::Fanout, FieldTable::default()),
             (names.jobs(), ExchangeKind::Direct, unrouted()),
+            // A lane that only older workers have declared has one queue; an urgent job must reach it all the same.
+            (names.urgent(), ExchangeKind::Direct, table([("alternate-exchange", text(names.jobs()))])),
             (names.poison(), ExchangeKind::Fanout, FieldTable::default()),
             // A dead letter or a receipt whose queue somebody has deleted is caught too: nothing is ever unroutable.
             (names.dead(), ExchangeKind::Topic, unrouted()),
@@ -110,10 +112,12 @@ impl Topology {
         Ok(())
     }
 
-    /// The queue of a lane.
+    /// The two queues of a lane: of all its jobs, and of those that go ahead.
     pub async fn lane(self, channel: &Channel, names: &Names, lane: &LaneName) -> Result<(), BrokerError> {
         let binding = Some((&**names.jobs(), lane.as_str()));
-        self.queue(channel, &names.lane_queue(lane), lane_arguments(names), binding).await
+        self.queue(channel, &names.lane_queue(lane), lane_arguments(names), binding).await?;
+        let binding = Some((&**names.urgent(), lane.as_str()));
+        self.queue(channel, &names.urgent_queue(lane), lane_arguments(names), binding).await
     }
 
     async fn queue(

@@ -87,7 +87,8 @@ async fn work(link: &Link, publisher: &Publisher, channel: &Channel, consumer: &
         };
         let Some(last) = batch.last().map(|delivery| delivery.delivery_tag) else { continue };
         let mut waiting = Vec::with_capacity(batch.len());
-        for delivery in batch {
+        // A bell rings for a job that is here too; there is nobody to hear it.
+        for delivery in batch.into_iter().filter(|delivery| !Message::is_bell(&delivery.data)) {
             let begun = match message(link, delivery).await {
                 Ok(message) => publisher.begin(message).await,
                 Err(error) => Err(error),

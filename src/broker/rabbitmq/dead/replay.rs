@@ -7,7 +7,7 @@ use crate::{
         again::{self, Again},
         rabbitmq::{
             depth::{Depth, Gauge},
-            message::Message,
+            message::{EVENT_PRIORITY, Message},
             names::Names,
             publisher::{Promised, Publisher},
         },
@@ -24,8 +24,6 @@ use std::{
 const WINDOW: usize = 256;
 /// How long a confirm may take: the broker takes nothing during an alarm, and an operator wants to know.
 const CONFIRM: Duration = Duration::from_mins(1);
-/// The priority of a job that a creation event asked for.
-const EVENT: u8 = 9;
 
 /// What a replay came to.
 #[derive(Debug, Default)]
@@ -156,7 +154,8 @@ impl Replaying<'_> {
             return Ok(None);
         }
         let message = Message {
-            priority: if priority == Priority::Event { EVENT } else { 0 },
+            // All of them through one queue: letters of one resource keep their order, whatever their priorities.
+            priority: if priority == Priority::Event { EVENT_PRIORITY } else { 0 },
             timestamp: u64::try_from(self.now.as_second()).ok(),
             ..Message::json(self.names.jobs(), lane.as_str().to_owned(), id.as_str().to_owned(), body)
         };

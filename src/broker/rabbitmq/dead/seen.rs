@@ -102,11 +102,12 @@ pub(super) fn look(names: &Names, place: Place, delivery: &Delivery, now: Timest
         (false, _) => {
             let lane = lane_of_key(delivery);
             let key = delivery.routing_key.as_str();
-            let (code, message) = if *delivery.exchange.as_str() == **names.jobs() {
-                (UNKNOWN_LANE, unknown_lane(key))
-            } else {
-                (UNROUTED, format!("exchange {} has no queue for it (routing key {key})", delivery.exchange))
-            };
+            let (code, message) =
+                if [names.jobs(), names.urgent()].iter().any(|jobs| *delivery.exchange.as_str() == ***jobs) {
+                    (UNKNOWN_LANE, unknown_lane(key))
+                } else {
+                    (UNROUTED, format!("exchange {} has no queue for it (routing key {key})", delivery.exchange))
+                };
             raw(delivery, code, &message, lane, at.unwrap_or(now))
         }
     }
