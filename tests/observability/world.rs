@@ -148,7 +148,7 @@ impl Process {
             self.count("tagmill_calls_total", &format!("{labels},result=\"{result}\""), own * rate);
         }
         if !self.owner {
-            (state, held, age, rate) = ("away", 0.0, 0.0, 0.0);
+            (state, held, age, rate) = ("waiting", 0.0, 0.0, 0.0);
         }
         for one in STATES {
             self.gauge("tagmill_lane_state", &format!("{labels},state=\"{one}\""), if one == state { 1.0 } else { 0.0 });
