@@ -13,12 +13,11 @@ use crate::{
     job::LaneName,
     server::{IsReady, LanesNow, NoServer, Ready, Server},
     telemetry,
-    worker::{self, LaneView, Member, Readiness, Service, Waits, Worker},
+    worker::{self, Member, Readiness, Service, Waits, Worker},
 };
-use std::{collections::HashMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
     task::JoinSet,
     time::{Instant, Interval, MissedTickBehavior},
 };
@@ -97,6 +96,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(lanes)
     });
     let reloader = Reloader::new(args.config.clone(), config, (hangup, every), choose);
+    if let Some(server) = &server {
+        let reloads = reloader.reloads();
+        server.metrics().reloads(move || {
+            let now = reloads.borrow();
+            let taken_over_at = now.taken_over_at.as_duration().as_secs_f64();
+            telemetry::Reloads { last_was_ok: now.last_was_ok, taken_over_at, ok: now.ok, refused: now.refused }
+        });
+    }
     Ok(ExitCode::from(until_stopped(service, member, server, (signals, reloader), args.drain).await))
 }
 
@@ -115,16 +122,11 @@ async fn serve(
         let now = readiness.borrow().clone();
         Ready::of(&now, now != Readiness::Starting)
     });
-    let views = service.views();
-    let providers: HashMap<LaneName, &'static str> =
-        config.lanes.iter().map(|lane| (lane.name.clone(), lane.provider.name)).collect();
+    // Lanes come and go with the config.
+    let views = service.watch_views();
     let lanes_now: LanesNow = Arc::new(move || {
         let now = worker::clock::wall();
-        let view = |view: &watch::Receiver<LaneView>| {
-            let view = view.borrow();
-            view.now(providers.get(&view.name).copied().unwrap_or_default(), now)
-        };
-        views.iter().map(view).collect()
+        views.borrow().iter().map(|view| view.borrow().now(now)).collect()
     });
     Server::start(config, member.broker().publisher().clone(), is_ready, lanes_now, drain).await.map(Some)
 }

@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 pub struct Exporter {
@@ -24,7 +24,7 @@ impl Exporter {
         let address = listener.local_addr().unwrap();
         let over = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&over);
-        let begun = Instant::now();
+        let begun = tagmill::worker::clock::monotonic();
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if seen.load(Ordering::SeqCst) {

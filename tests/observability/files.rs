@@ -31,8 +31,8 @@ pub fn folder(name: &str) -> Vec<PathBuf> {
 pub fn dashboards() -> Vec<(String, Value)> {
     let read = |path: PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let board = serde_json::from_str(&fs::read_to_string(&path).unwrap())
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let board =
+            serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
         (name, board)
     };
     folder("deploy/grafana/dashboards").into_iter().map(read).collect()
@@ -97,7 +97,14 @@ pub fn shortened(expression: &str) -> String {
         let (inside, behind) = after.split_once(']').unwrap_or((after, ""));
         let window = inside.ends_with(['m', 'h', 'd']) && inside.starts_with(|first: char| first.is_ascii_digit());
         short.push_str(before);
-        short.push_str(if window { "[10s]" } else { "[" });
+        let subquery = inside.contains(':');
+        short.push_str(if window && subquery {
+            "[10s:1s]"
+        } else if window {
+            "[10s]"
+        } else {
+            "["
+        });
         if !window {
             short.push_str(inside);
             short.push(']');

@@ -4,17 +4,16 @@
 //! `TAGMILL_TEST_PANELS=FILE` writes what each panel showed.
 
 use crate::{
+    dashboards_live::look,
     eventually::{eventually, within},
     exporter::Exporter,
-    files::{array, dashboards, panels, shortened, shortened_rules, word},
+    files::{shortened_rules, word},
     prometheus::Prometheus,
     world::Process,
 };
 use std::{
     collections::BTreeSet,
-    env,
-    fmt::Write as _,
-    fs,
+    env, fs,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -53,38 +52,6 @@ async fn expect(prometheus: &Prometheus, names: &[&str]) {
     }
 }
 
-/// What each panel shows, and the complaints: a panel that shows nothing, or what is no number.
-fn look(prometheus: &Prometheus) -> (String, Vec<String>) {
-    let (mut shown, mut wrong) = (String::new(), Vec::new());
-    for (name, board) in dashboards() {
-        writeln!(shown, "==== {} ({name})", word(&board["title"])).unwrap();
-        for panel in panels(&board) {
-            let place = format!("{name}: {}", word(&panel["title"]));
-            writeln!(shown, "\n{} [{}]", word(&panel["title"]), word(&panel["fieldConfig"]["defaults"]["unit"])).unwrap();
-            for target in array(&panel["targets"]) {
-                let found = prometheus.query(&shortened(word(&target["expr"])));
-                if found.is_empty() {
-                    wrong.push(format!("{place}: nothing from {}", word(&target["expr"])));
-                }
-                for (labels, value) in found {
-                    let legend = labels.as_object().unwrap().iter().fold(word(&target["legendFormat"]).to_owned(), |text, (key, value)| {
-                        text.replace(&format!("{{{{{key}}}}}"), word(value))
-                    });
-                    writeln!(shown, "    {legend:<40} {value}").unwrap();
-                    if !value.is_finite() {
-                        wrong.push(format!("{place}: {legend} is {value}"));
-                    }
-                    if legend.contains("{{") {
-                        wrong.push(format!("{place}: the legend {legend} names a label that is not there"));
-                    }
-                }
-            }
-        }
-        shown.push('\n');
-    }
-    (shown, wrong)
-}
-
 #[tokio::test]
 async fn a_fleet_in_trouble_shows_on_every_panel_and_the_right_alerts_fire() {
     let incidents = Arc::new(AtomicBool::new(false));
@@ -101,7 +68,7 @@ async fn a_fleet_in_trouble_shows_on_every_panel_and_the_right_alerts_fire() {
     expect(&prometheus, &[]).await;
     let woken = prometheus.query("max_over_time(ALERTS{alertstate=\"firing\"}[8s])");
     assert!(woken.is_empty(), "with nothing wrong: {woken:?}");
-    let (_, wrong) = look(&prometheus);
+    let (_, wrong) = look(&prometheus, &[]);
     assert_eq!(wrong, Vec::<String>::new(), "with nothing wrong");
 
     incidents.store(true, Ordering::SeqCst);
@@ -128,7 +95,7 @@ async fn a_fleet_in_trouble_shows_on_every_panel_and_the_right_alerts_fire() {
         "TagmillThrottledSustained throttled",
     ];
     expect(&prometheus, &expected).await;
-    let (shown, wrong) = look(&prometheus);
+    let (shown, wrong) = look(&prometheus, &[]);
     if let Some(file) = env::var_os("TAGMILL_TEST_PANELS") {
         fs::write(file, &shown).unwrap();
     }

@@ -4,6 +4,7 @@
 //! are left out; `TAGMILL_TEST_NO_PROMETHEUS=1` leaves them out on purpose.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
@@ -13,8 +14,26 @@
 #[path = "../support/eventually.rs"]
 mod eventually;
 
+#[path = "../cli/support.rs"]
+#[allow(dead_code, clippy::format_collect, reason = "shared with the tests of the commands")]
+mod support;
+
+#[path = "../support/rabbit/mod.rs"]
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod rabbit;
+
+#[path = "../fleet/amqp.rs"]
+#[allow(dead_code, reason = "shared with the tests of a fleet")]
+mod amqp;
+
+#[path = "../fleet/fleet.rs"]
+#[allow(dead_code, reason = "shared with the tests of a fleet")]
+mod fleet;
+
 mod dashboards;
+mod dashboards_live;
 mod exporter;
+mod fault_fleet;
 mod files;
 mod live;
 mod prometheus;

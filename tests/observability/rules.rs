@@ -5,6 +5,10 @@ use crate::{
     prometheus::tool,
 };
 use std::{collections::BTreeSet, process::Command};
+use tagmill::telemetry::{
+    metrics::{EVENT_RESULTS, JOB_RESULTS, STATES, TABLE},
+    tally::{REASONS, RESULTS},
+};
 
 /// What an operator is told of.
 pub const NAMES: [&str; 13] = [
@@ -59,7 +63,8 @@ fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
             for check in array(&case["promql_expr_test"]) {
                 for sample in array(&check["exp_samples"]) {
                     let label = |key: &str| {
-                        let rest = word(&sample["labels"]).split_once(&format!("{key}=\"")).map(|(_, rest)| rest.to_owned());
+                        let rest =
+                            word(&sample["labels"]).split_once(&format!("{key}=\"")).map(|(_, rest)| rest.to_owned());
                         rest.and_then(|rest| rest.split('"').next().map(str::to_owned)).unwrap_or_default()
                     };
                     fires.insert(["alertname", "severity", "case", "window", "result"].map(label).join(" "));
@@ -74,7 +79,9 @@ fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
     }
     for alert in alerts() {
         let label = |key: &str| word(&alert["labels"][key]).to_owned();
-        let key = [word(&alert["alert"]).to_owned(), label("severity"), label("case"), label("window"), label("result")].join(" ");
+        let key =
+            [word(&alert["alert"]).to_owned(), label("severity"), label("case"), label("window"), label("result")]
+                .join(" ");
         assert!(fires.contains(&key), "no case in which `{key}` fires");
     }
     assert_eq!(calm.iter().map(String::as_str).collect::<Vec<_>>(), NAMES);
@@ -112,4 +119,58 @@ fn the_scrape_jobs_have_the_name_that_the_alerts_look_for() {
         assert_eq!(yaml(name)["scrape_configs"][0]["job_name"], "tagmill", "{name}");
     }
     assert!(text(RULES).contains("job=~\"tagmill.*\""));
+}
+
+/// Names in an expression, and for each the labels that it is asked by.
+fn asked(expression: &str) -> Vec<(String, Vec<String>)> {
+    let mut found = Vec::new();
+    for (at, _) in expression.match_indices("tagmill_") {
+        if expression[..at].ends_with([':', '_']) {
+            continue;
+        }
+        let rest = &expression[at..];
+        let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !"_:".contains(letter));
+        let (name, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        let matchers = behind.strip_prefix('{').and_then(|inside| inside.split('}').next()).unwrap_or_default();
+        let label = |matcher: &str| matcher.split(['=', '!']).next().unwrap_or_default().to_owned();
+        found.push((name.to_owned(), matchers.split(',').filter(|matcher| !matcher.is_empty()).map(label).collect()));
+    }
+    found
+}
+
+#[test]
+fn every_series_that_is_asked_for_is_one_that_is_told_and_the_other_way_round() {
+    let mut used = BTreeSet::new();
+    for (place, expression) in crate::files::expressions() {
+        for (name, labels) in asked(&expression) {
+            let series = TABLE.iter().find(|series| {
+                let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+                if series.kind == "histogram" { histogram == Some(series.name) } else { name == series.name }
+            });
+            let series = series.unwrap_or_else(|| panic!("{place}: nobody tells {name}"));
+            for label in labels {
+                assert!(series.labels.contains(&label.as_str()), "{place}: {name} has no label {label}");
+            }
+            used.insert(series.name);
+        }
+    }
+    let unused: Vec<&str> = TABLE.iter().map(|series| series.name).filter(|name| !used.contains(name)).collect();
+    assert_eq!(unused, Vec::<&str>::new(), "series that no dashboard and no alert looks at");
+}
+
+#[test]
+fn every_word_that_an_alert_waits_for_is_one_that_is_said() {
+    let known: Vec<&str> =
+        STATES.iter().chain(&REASONS).chain(&RESULTS).chain(&EVENT_RESULTS).chain(&JOB_RESULTS).copied().collect();
+    for (place, expression) in crate::files::expressions() {
+        for label in ["state", "reason", "result"] {
+            for (at, found) in expression.match_indices(&format!("{label}=")) {
+                let value =
+                    expression[at + found.len()..].trim_start_matches(['~', '"']).split('"').next().unwrap_or_default();
+                for word in value.split('|') {
+                    assert!(known.contains(&word), "{place}: {label} is never {word}");
+                }
+            }
+        }
+    }
 }
