@@ -18,6 +18,7 @@ use crate::{
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
     task::JoinSet,
     time::{Instant, Interval, MissedTickBehavior},
 };
@@ -84,10 +85,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(service) => service,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
     };
-    let server = match serve(&config, &member, &service, args.drain).await {
-        Ok(server) => server,
-        Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
-    };
     tracing::info!(%name, lanes = lanes.len(), version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "working");
     let (served, every) = (args.lanes.clone(), Some(args.watch_config).filter(|every| !every.is_zero()));
     let choose = Box::new(move |config: &Config| {
@@ -96,6 +93,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(lanes)
     });
     let reloader = Reloader::new(args.config.clone(), config, (hangup, every), choose);
+    let server = match serve(reloader.config(), &member, &service, args.drain).await {
+        Ok(server) => server,
+        Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
+    };
     if let Some(server) = &server {
         let reloads = reloader.reloads();
         server.metrics().reloads(move || {
@@ -109,11 +110,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// The HTTP interface, where the config wants one.
 async fn serve(
-    config: &Config,
+    configs: watch::Receiver<Arc<Config>>,
     member: &Member,
     service: &Service,
     drain: Duration,
 ) -> Result<Option<Server>, NoServer> {
+    let config = configs.borrow().clone();
     if config.server.is_none() && config.events.queues.is_empty() {
         return Ok(None);
     }
@@ -128,7 +130,7 @@ async fn serve(
         let now = worker::clock::wall();
         views.borrow().iter().map(|view| view.borrow().now(now)).collect()
     });
-    Server::start(config, member.broker().publisher().clone(), is_ready, lanes_now, drain).await.map(Some)
+    Server::start(configs, member.broker().publisher().clone(), is_ready, lanes_now, drain).await.map(Some)
 }
 
 /// The lanes to serve.
