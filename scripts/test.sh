@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests, with a RabbitMQ found or started for them (scripts/broker.sh) and a Prometheus found or unpacked
-# (scripts/tools.sh): with cargo-nextest where it is
-# installed, with plain cargo otherwise. Arguments are passed on.
+# (scripts/tools.sh): with cargo-nextest where it is installed, with plain cargo otherwise. Arguments are passed on.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/broker.sh

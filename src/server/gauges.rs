@@ -62,7 +62,7 @@ async fn look(state: &State, link: &Link) -> Result<Broker, BrokerError> {
     };
     // The lanes of the config, and those that came with a config that was taken over later.
     let mut lanes: BTreeMap<String, String> =
-        state.live().lanes.iter().map(|lane| (lane.name.to_string(), lane.provider.to_string())).collect();
+        state.live().lanes.iter().map(|lane| (lane.name.to_string(), lane.provider.clone())).collect();
     lanes.extend((state.lanes_now)().into_iter().map(|lane| (lane.lane, lane.provider.to_owned())));
     for (lane, provider) in lanes {
         let Ok(name) = LaneName::new(&lane) else { continue };

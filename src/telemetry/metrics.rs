@@ -358,8 +358,8 @@ impl Metrics {
 
     /// The gauges of lanes that this process does not serve any more.
     fn forget(&self, there: HashSet<(String, String)>) {
-        let before = std::mem::replace(&mut *held(&self.inner.shown), there.clone());
-        for (lane, provider) in before.difference(&there) {
+        let mut shown = held(&self.inner.shown);
+        for (lane, provider) in shown.difference(&there) {
             for series in OF_LANE {
                 self.unset(series, &[lane, provider]);
             }
@@ -367,6 +367,7 @@ impl Metrics {
                 self.unset(&STATE, &[lane, provider, state]);
             }
         }
+        *shown = there;
     }
 
     fn configs(&self) {
@@ -392,7 +393,7 @@ impl Metrics {
             all.event_seconds.join(&counted.event_seconds);
             all.job_seconds.join(&counted.job_seconds);
         }
-        let of: [(&Described, fn(&Counted) -> &Spread); 4] = [
+        let of: [(&Described, Part); 4] = [
             (&CALL_TIME, |all| &all.call_seconds),
             (&CALL_FILL, |all| &all.call_resources),
             (&EVENT_TIME, |all| &all.event_seconds),
@@ -431,6 +432,9 @@ impl Metrics {
         text
     }
 }
+
+/// One of the histograms of a lane.
+type Part = fn(&Counted) -> &Spread;
 
 /// What stands before the values of a series.
 fn head(series: &Described, text: &mut String) {

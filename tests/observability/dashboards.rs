@@ -169,7 +169,7 @@ fn a_panel_on_lanes_hears_the_variables() {
                     let lanes = !fleet.iter().any(|start| series.starts_with(start));
                     assert_eq!(
                         lanes,
-                        behind.starts_with("{") && behind.split('}').next().unwrap().contains("\"$provider\""),
+                        behind.starts_with('{') && behind.split('}').next().unwrap().contains("\"$provider\""),
                         "{name}: {}: {series}",
                         panel["title"]
                     );

@@ -89,7 +89,7 @@ fn each_incident_fires_its_alert_and_shows_on_the_panels() {
     assert_eq!(wrong, Vec::<String>::new(), "\n{shown}");
     // Nothing else was the matter with these.
     for (name, lane) in fired(&prometheus) {
-        assert!(!(lane == "good"), "{name} fired for a lane with nothing wrong");
+        assert!(lane != "good", "{name} fired for a lane with nothing wrong");
         let paused = ["TagmillNotDraining", "TagmillBacklogAgeHigh"].contains(&name.as_str()) && lane == "key";
         assert!(!paused, "{name} fired beside TagmillAuthFailing");
     }

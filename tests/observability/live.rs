@@ -5,10 +5,10 @@
 
 use crate::{
     dashboards_live::look,
-    eventually::{eventually, within},
     exporter::Exporter,
     files::{shortened_rules, word},
     prometheus::Prometheus,
+    rabbit::{eventually, within},
     world::Process,
 };
 use std::{
@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A process to scrape; what it tells turns into an incident when the switch is on.
 fn process(owner: bool, incidents: &Arc<AtomicBool>) -> Exporter {

@@ -11,15 +11,11 @@
     reason = "helpers of a test are a test; a test that is left out says so"
 )]
 
-#[path = "../support/eventually.rs"]
-mod eventually;
-
 #[path = "../cli/support.rs"]
 #[allow(dead_code, clippy::format_collect, reason = "shared with the tests of the commands")]
 mod support;
 
 #[path = "../support/rabbit/mod.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
 mod rabbit;
 
 #[path = "../fleet/amqp.rs"]

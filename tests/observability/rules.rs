@@ -165,6 +165,9 @@ fn every_word_that_an_alert_waits_for_is_one_that_is_said() {
     for (place, expression) in crate::files::expressions() {
         for label in ["state", "reason", "result"] {
             for (at, found) in expression.match_indices(&format!("{label}=")) {
+                if expression[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_') {
+                    continue;
+                }
                 let value =
                     expression[at + found.len()..].trim_start_matches(['~', '"']).split('"').next().unwrap_or_default();
                 for word in value.split('|') {
