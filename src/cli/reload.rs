@@ -83,7 +83,6 @@ impl Reloader {
     }
 
     /// What became of the tries, for metrics.
-    #[allow(dead_code, reason = "for the metrics of a reload")]
     pub fn reloads(&self) -> watch::Receiver<Reloads> {
         self.reloads.subscribe()
     }

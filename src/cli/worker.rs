@@ -13,7 +13,7 @@ use crate::{
     job::LaneName,
     server::{IsReady, LanesNow, NoServer, Ready, Server},
     telemetry,
-    worker::{self, LaneView, Member, Readiness, Service, Waits, Worker},
+    worker::{self, Member, Readiness, Service, Waits, Worker},
 };
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
@@ -99,6 +99,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(server) => server,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
     };
+    if let Some(server) = &server {
+        let reloads = reloader.reloads();
+        server.metrics().reloads(move || {
+            let now = reloads.borrow();
+            let taken_over_at = now.taken_over_at.as_duration().as_secs_f64();
+            telemetry::Reloads { last_was_ok: now.last_was_ok, taken_over_at, ok: now.ok, refused: now.refused }
+        });
+    }
     Ok(ExitCode::from(until_stopped(service, member, server, (signals, reloader), args.drain).await))
 }
 
@@ -118,15 +126,11 @@ async fn serve(
         let now = readiness.borrow().clone();
         Ready::of(&now, now != Readiness::Starting)
     });
-    let (views, known) = (service.watch_views(), configs.clone());
+    // Lanes come and go with the config.
+    let views = service.watch_views();
     let lanes_now: LanesNow = Arc::new(move || {
-        let (now, config) = (worker::clock::wall(), known.borrow().clone());
-        let view = |view: &watch::Receiver<LaneView>| {
-            let view = view.borrow();
-            let lane = config.lanes.iter().find(|lane| lane.name == view.name);
-            view.now(lane.map_or("", |lane| lane.provider.name), now)
-        };
-        views.borrow().iter().map(view).collect()
+        let now = worker::clock::wall();
+        views.borrow().iter().map(|view| view.borrow().now(now)).collect()
     });
     Server::start(configs, member.broker().publisher().clone(), is_ready, lanes_now, drain).await.map(Some)
 }

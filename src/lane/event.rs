@@ -214,6 +214,8 @@ pub struct Status {
     pub ceiling: f64,
     /// Why the lane makes no calls, when somebody must act.
     pub paused: Option<String>,
+    /// An operator paused it, whatever else is the matter.
+    pub ordered: bool,
     /// Probing an outage.
     pub outage: bool,
     /// What has been counted.

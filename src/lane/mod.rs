@@ -341,6 +341,7 @@ impl Lane {
             rate: self.pace.rate(self.now),
             ceiling: self.settings.per_second,
             paused: paused.or(operator),
+            ordered: self.health.operator_pause,
             outage: self.health.outage.is_some(),
             counts: Counts {
                 tagged: self.ledger.fates[0],

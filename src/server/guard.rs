@@ -1,6 +1,7 @@
 //! What stands before every handler: who is asking, how many may at once, how long it may take; and headers for all.
 
 use super::{auth::Actor, problem::Problem, routes::Needs, state::State};
+use crate::worker::clock;
 use axum::{
     extract::{Request, State as Shared},
     http::{HeaderValue, StatusCode, header},
@@ -26,8 +27,10 @@ pub(super) struct Peer(pub(super) SocketAddr);
 /// Lets a request through to its handler, or says why not; either way it is counted.
 pub(super) async fn check(Shared(needed): Shared<Needed>, request: Request, next: Next) -> Response {
     let (metrics, path, method) = (needed.state.metrics.clone(), needed.path, request.method().clone());
+    let begun = clock::monotonic();
     let response = checked(needed, request, next).await;
-    metrics.answered(path, method.as_str(), response.status().as_u16());
+    let seconds = clock::monotonic().saturating_duration_since(begun).as_secs_f64();
+    metrics.answered(path, method.as_str(), response.status().as_u16(), seconds);
     response
 }
 

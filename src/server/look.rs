@@ -1,6 +1,7 @@
 //! What needs no broker: how the process is, who is asking, what there is to ask for.
 
 use super::{auth::Actor, openapi, problem::Problem, state::State};
+use crate::broker::rabbitmq::LinkState;
 use axum::{
     Extension, Json,
     extract::State as Shared,
@@ -61,6 +62,8 @@ pub(super) async fn recent(Shared(state): Shared<Arc<State>>) -> Json<Value> {
 
 /// `GET /metrics`: counts for Prometheus.
 pub(super) async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
+    let publishing = state.publisher.state();
+    state.metrics.connected("publishing", matches!(*publishing.borrow(), LinkState::Up));
     let mut response = state.metrics.render((state.lanes_now)()).into_response();
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -12,6 +12,7 @@ mod body;
 mod certificates;
 mod dead;
 mod events;
+mod gauges;
 mod guard;
 mod home;
 mod jobs;
@@ -76,6 +77,7 @@ pub enum NoServer {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    metrics: Metrics,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     serving: JoinSet<()>,
@@ -123,6 +125,7 @@ impl Server {
             broker: broker.clone(),
         });
         let mut tasks = JoinSet::new();
+        tasks.spawn(gauges::keep(Arc::clone(&state)));
         tasks.spawn(home::make(broker.clone(), state.live().lanes.clone(), home));
         tasks.spawn(follow(Arc::clone(&state), configs));
         tasks.spawn(recent.listen(broker));
@@ -133,7 +136,12 @@ impl Server {
         serving.spawn(listen::serve(listener, routes::router(&state), concurrency, stopped, drain));
         let (tokens, rules) = (state.live().guard.is_closed(), config.rules.names().count());
         tracing::info!(%address, tokens, rules, queues = config.events.queues.len(), "listening");
-        Ok(Self { address, tasks, stop, serving })
+        Ok(Self { address, metrics: state.metrics.clone(), tasks, stop, serving })
+    }
+
+    /// What it tells Prometheus.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Where it listens: the port that was found, where the config leaves it to the system.

@@ -1,8 +1,10 @@
 //! Logs to stderr and counts: one vocabulary of events, no secret, no request body, no tag value.
 
 pub mod metrics;
+pub mod tally;
 
-pub use metrics::{LaneNow, Metrics};
+pub use metrics::{Broker, LaneNow, Metrics, Reloads};
+pub use tally::Tally;
 
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,

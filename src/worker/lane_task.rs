@@ -1,7 +1,14 @@
 //! The task of one lane while it is open: one input, all its actions, then sleep until something happens.
 
 use super::{
-    WorkerError, clock, identity::Identity, notes::tell, outbox::Outbox, parts::Parts, standing::Standing, view::Stand,
+    WorkerError, clock,
+    counted::{Counted, result},
+    identity::Identity,
+    notes::tell,
+    outbox::Outbox,
+    parts::Parts,
+    standing::Standing,
+    view::Stand,
     work::Reading,
 };
 use crate::{
@@ -74,6 +81,7 @@ pub(super) struct LaneTask<B: Broker> {
     stuck: bool,
     /// That it overwrites all the same has been told.
     overwrites: bool,
+    counted: Counted,
 }
 
 impl<B: Broker> LaneTask<B> {
@@ -103,6 +111,7 @@ impl<B: Broker> LaneTask<B> {
             unauthorised: false,
             stuck: false,
             overwrites: false,
+            counted: Counted::new(parts.board.tally()),
             parts,
         }
     }
@@ -265,10 +274,12 @@ impl<B: Broker> LaneTask<B> {
                         let provider = self.parts.provider.name();
                         tracing::warn!(%lane, provider, "a job says `overwrite: false`; this API cannot tell what is there, so its tags are set all the same");
                     }
+                    self.counted.job(&work);
                     self.lane.handle_job(self.now(), &work);
                 }
                 Err(raw) => {
                     tracing::warn!(%lane, code = %raw.code, why = %raw.message, "a message is no job for this lane; it is dead-lettered");
+                    self.counted.tally.dead("invalid");
                     self.outbox.push(Deed::RawDeadLetter(ticket, *raw));
                     self.outbox.push(Deed::Ack(ticket));
                 }
@@ -298,6 +309,7 @@ impl<B: Broker> LaneTask<B> {
     }
 
     fn heard(&mut self, answer: &Answer) {
+        self.counted.answer(answer);
         let kind = match answer {
             Answer::Failure(failure) => Some(failure.kind),
             Answer::Finished(fates) => fates.iter().find_map(|fate| match fate {
@@ -320,6 +332,10 @@ impl<B: Broker> LaneTask<B> {
             match action {
                 Action::Call(id, call, memo) => self.call(id, call, memo)?,
                 Action::Emit(emit, ticket, emission) => {
+                    match &emission {
+                        Emission::DeadLetter(letter) => self.counted.letter(letter),
+                        Emission::Receipt(receipt) => self.counted.receipt(ticket, receipt, clock::wall()),
+                    }
                     let deed = match emission {
                         Emission::DeadLetter(letter) => Deed::DeadLetter(ticket, *letter),
                         Emission::Receipt(receipt) => Deed::Receipt(ticket, *receipt),
@@ -328,7 +344,8 @@ impl<B: Broker> LaneTask<B> {
                 }
                 Action::Mark(ticket, marks) => self.outbox.push(Deed::Mark(ticket, marks)),
                 Action::Settle(ticket, Settlement::Done) => {
-                    self.published.remove(&ticket);
+                    let published = self.published.remove(&ticket);
+                    self.counted.settled(ticket, published, clock::wall());
                     self.outbox.push(Deed::Ack(ticket));
                 }
                 // It is in the queue still, and the next owner of the lane gets it.
@@ -357,7 +374,10 @@ impl<B: Broker> LaneTask<B> {
         };
         let (provider, client) = (self.parts.provider.clone(), self.parts.client.clone());
         let timeout = self.parts.config.timeout;
+        let tally = Arc::clone(&self.counted.tally);
+        tally.counted().credential_ends = held.ends_at().map_or(0.0, |at| at.as_duration().as_secs_f64());
         self.replies.spawn(async move {
+            let begun = clock::monotonic();
             let wall = clock::wall();
             let at = Moment { now: wall.checked_add(offset).unwrap_or(wall), nonce: clock::nonce() };
             let request = provider.encode(&call, memo.as_ref(), &held.credential, &at);
@@ -365,6 +385,11 @@ impl<B: Broker> LaneTask<B> {
                 Ok(reply) => provider.decode(&call, memo.as_ref(), &reply),
                 Err(fault) => Answer::Failure(Failure::from(fault)),
             };
+            tally.answer(result(&answer));
+            let mut counted = tally.counted();
+            counted.call_seconds.add(clock::monotonic().saturating_duration_since(begun).as_secs_f64());
+            counted.call_resources.add(call.resources.len() as f64);
+            drop(counted);
             (id, answer)
         });
         Ok(())

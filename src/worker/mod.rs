@@ -3,6 +3,7 @@
 pub mod clock;
 
 mod client;
+mod counted;
 mod credentials;
 mod identity;
 mod lane_task;

@@ -58,7 +58,7 @@ impl Stock {
             provider: Arc::from(provider),
             client: self.client.clone(),
             keeper: self.keepers.of(config),
-            board: Arc::new(Board::new(config.name.clone(), Arc::clone(&self.news))),
+            board: Arc::new(Board::new(config.name.clone(), config.provider.name, Arc::clone(&self.news))),
             waits: self.waits.clone(),
             tenure: Arc::default(),
             tuning: Arc::new(watch::Sender::new(tuning(config))),

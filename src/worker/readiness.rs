@@ -151,7 +151,17 @@ mod tests {
     fn lane(name: &str, stand: Stand) -> LaneView {
         let status = Status::default();
         let name = LaneName::new(name).unwrap();
-        LaneView { name, stand, active: false, oldest: None, full: false, status, finished: false }
+        LaneView {
+            name,
+            provider: "huawei-tms",
+            stand,
+            active: false,
+            oldest: None,
+            full: false,
+            status,
+            finished: false,
+            tally: Arc::default(),
+        }
     }
 
     fn of<'l>(stands: &[Stand], link: impl Into<Option<&'l LinkState>>) -> String {

@@ -7,11 +7,15 @@ use jiff::Timestamp;
 
 impl LaneView {
     /// The same as it is counted. Lanes that somebody else works on are `waiting`.
-    pub fn now(&self, provider: &'static str, now: Timestamp) -> LaneNow {
+    pub fn now(&self, now: Timestamp) -> LaneNow {
         let (status, counts) = (&self.status, self.status.counts);
         let state = match &self.stand {
             Stand::Opening | Stand::Away(_) | Stand::Refused(_) | Stand::Closed => "away",
-            _ if status.paused.is_some() => "paused",
+            // An order, and a lane that only observes, are meant to be silent.
+            _ if status.ordered || status.paused.as_deref().is_some_and(|why| why.starts_with("mode: observe")) => {
+                "paused"
+            }
+            _ if status.paused.is_some() => "auth_paused",
             _ if !self.active => "waiting",
             _ if status.outage => "outage",
             _ if self.full => "full",
@@ -20,14 +24,16 @@ impl LaneView {
         };
         LaneNow {
             lane: self.name.to_string(),
-            provider,
+            provider: self.provider,
             state,
             items: [counts.tagged, counts.unchanged, counts.dead],
-            calls: [counts.calls, counts.throttled, counts.retries],
-            rate: (status.rate, status.ceiling),
+            calls: [counts.throttled, counts.retries],
+            // Whoever only waits for the lane has no rate of its own.
+            rate: (if self.active { status.rate } else { 0.0 }, status.ceiling),
             in_flight: status.in_flight,
             backlog: status.pending,
             oldest: self.oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
+            counted: self.tally.counted().clone(),
         }
     }
 

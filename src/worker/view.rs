@@ -3,6 +3,7 @@
 use crate::{
     job::LaneName,
     lane::{Counts, Status},
+    telemetry::Tally,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ impl Stand {
 pub struct LaneView {
     /// Its name.
     pub name: LaneName,
+    /// Its provider.
+    pub provider: &'static str,
     /// Where it stands with its broker.
     pub stand: Stand,
     /// It has been handed a message since it was opened: this worker is the one that works on it.
@@ -50,6 +53,8 @@ pub struct LaneView {
     pub status: Status,
     /// Nothing is left in its queue and nothing in the machine, or its task is gone.
     pub finished: bool,
+    /// What is counted where it happens.
+    pub tally: Arc<Tally>,
 }
 
 /// The writing end of a lane's view. When it goes, the view says that the lane has finished.
@@ -61,21 +66,28 @@ pub(super) struct Board {
 }
 
 impl Board {
-    pub(super) fn new(name: LaneName, news: Arc<Notify>) -> Self {
+    pub(super) fn new(name: LaneName, provider: &'static str, news: Arc<Notify>) -> Self {
         let view = LaneView {
             name,
+            provider,
             stand: Stand::Opening,
             active: false,
             oldest: None,
             full: false,
             status: Status::default(),
             finished: false,
+            tally: Arc::default(),
         };
         Self { view: watch::Sender::new(view), news }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<LaneView> {
         self.view.subscribe()
+    }
+
+    /// Where to count.
+    pub(super) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.view.borrow().tally)
     }
 
     /// What has been counted so far.

@@ -94,6 +94,11 @@ impl Held {
         let renew_at = found.expires_at.and_then(|end| renewal(clock::wall(), end));
         Self { credential: found.credential, renew_at, expires_at: found.expires_at, place: found.place }
     }
+
+    /// When it ends, where that is known.
+    pub(super) fn ends_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
 }
 
 /// When to renew what ends then; none where it has ended, and the cloud's refusal is the next thing to happen.
