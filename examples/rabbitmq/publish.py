@@ -57,7 +57,7 @@ def main() -> int:
                 delivery_mode=pika.DeliveryMode.Persistent,
                 message_id=job["id"],
                 timestamp=int(time.time()),
-                # priority=9 together with "priority": "event" in the job lets it overtake bulk work (RabbitMQ 4).
+                # A job with "priority": "event" goes to the exchange tagmill.urgent, past bulk work; see docs/RABBITMQ.md.
             ),
         )
     except pika.exceptions.UnroutableError:

@@ -38,6 +38,18 @@ pub enum Blame {
     Request,
 }
 
+/// Whether a code says that the resource does not exist: right after its creation that may pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Missing {
+    /// It says something else.
+    #[default]
+    No,
+    /// One of several things that the code stands for.
+    Perhaps,
+    /// That and nothing else.
+    Yes,
+}
+
 /// One failure of a call or of an item.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -61,6 +73,8 @@ pub struct Failure {
     pub attempts_at_most: Option<u32>,
     /// Nothing failed, it was only too early: waiting for it spends no attempt. The provider bounds how long.
     pub too_early: bool,
+    /// Whether the resource does not exist, as far as the code tells. Only beside [`Kind::Rejected`].
+    pub missing: Missing,
 }
 
 impl Failure {
@@ -77,6 +91,7 @@ impl Failure {
             server_time: None,
             attempts_at_most: None,
             too_early: false,
+            missing: Missing::No,
         }
     }
 }

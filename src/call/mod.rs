@@ -4,5 +4,5 @@ mod failure;
 mod rectangle;
 
 pub(crate) use failure::clean;
-pub use failure::{Blame, Failure, Kind};
+pub use failure::{Blame, Failure, Kind, Missing};
 pub use rectangle::{Answer, Call, Fate, Memo, Moment, Op};

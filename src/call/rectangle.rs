@@ -26,6 +26,9 @@ pub struct Call {
     /// Keys removed in the same write, in byte order; none of them is in `tags`. Empty unless the API replaces the whole
     /// set of a resource and the call sets something.
     pub also_unset: Vec<Arc<str>>,
+    /// Keys of `tags` that keep the value they have and are set only where they have none. Empty unless the API is read
+    /// first.
+    pub only_missing: Vec<Arc<str>>,
 }
 
 /// Debug output names keys, never values.
@@ -36,6 +39,7 @@ impl fmt::Debug for Call {
             .field("resources", &self.resources.iter().map(|r| &r.id).collect::<Vec<_>>())
             .field("keys", &self.tags.iter().map(|(key, _)| key).collect::<Vec<_>>())
             .field("also_unset", &self.also_unset)
+            .field("only_missing", &self.only_missing)
             .finish()
     }
 }
@@ -65,7 +69,9 @@ impl fmt::Debug for Memo {
 pub enum Fate {
     /// The call's tags are on it.
     Tagged,
-    /// They were on it already.
+    /// They are, but for these keys, which had a value and kept it: see [`Call::only_missing`].
+    Kept(Vec<Arc<str>>),
+    /// They were on it already, or have a value that stays.
     Unchanged,
     /// They are not; whether to try again is for the failure's kind to say.
     Failed(Failure),

@@ -53,10 +53,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let publisher = Publisher::start(place.address, "tagmill ingest publishing".into(), place.topology);
-    let server = match Server::start(&config, publisher.clone(), is_ready(&publisher), Arc::new(Vec::new), args.drain).await {
-        Ok(server) => server,
-        Err(error) => return Ok(exit::because(exit::CONFIG, format!("{}: {error}", args.config.display()))),
-    };
+    let server =
+        match Server::start(&config, publisher.clone(), is_ready(&publisher), Arc::new(Vec::new), args.drain).await {
+            Ok(server) => server,
+            Err(error) => return Ok(exit::because(exit::CONFIG, format!("{}: {error}", args.config.display()))),
+        };
     let notify = Notify::from_environment();
     notify.ready();
     let mut alive = tokio::time::interval(notify.alive_every().unwrap_or(Duration::from_hours(1)));

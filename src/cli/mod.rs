@@ -27,6 +27,7 @@ mod interrupt;
 mod log;
 mod notify;
 mod progress;
+mod reload;
 mod report;
 mod run;
 

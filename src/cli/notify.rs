@@ -46,6 +46,12 @@ impl Notify {
         self.send("READY=1");
     }
 
+    /// We read our config anew; [`Notify::ready`] says that it is done. `now` is the monotonic clock in microseconds.
+    pub fn reloading(&self, now: Option<u64>) {
+        let at = now.map_or_else(String::new, |now| format!("\nMONOTONIC_USEC={now}"));
+        self.send(&format!("RELOADING=1{at}"));
+    }
+
     /// We are about to end.
     pub fn stopping(&self) {
         self.send("STOPPING=1");
@@ -92,10 +98,12 @@ mod tests {
         notify.status("two\nlines");
         notify.alive();
         notify.stopping();
+        notify.reloading(Some(7));
         assert_eq!(heard(socket), "READY=1");
         assert_eq!(heard(socket), "STATUS=two lines");
         assert_eq!(heard(socket), "WATCHDOG=1");
         assert_eq!(heard(socket), "STOPPING=1");
+        assert_eq!(heard(socket), "RELOADING=1\nMONOTONIC_USEC=7");
         assert_eq!(notify.alive_every(), Some(Duration::from_secs(15)));
     }
 

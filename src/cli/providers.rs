@@ -18,7 +18,7 @@ pub struct Args {
 }
 
 /// The heads of the table.
-pub const HEADS: [&str; 12] = [
+pub const HEADS: [&str; 13] = [
     "provider",
     "API",
     "resources a call",
@@ -27,6 +27,7 @@ pub const HEADS: [&str; 12] = [
     "tags a resource",
     "key / value characters",
     "write",
+    "`overwrite: false`",
     "failures inside a success",
     "signature",
     "calls a second by default",
@@ -45,6 +46,7 @@ struct Row {
     key_chars: usize,
     value_chars: usize,
     write: &'static str,
+    overwrite_false: &'static str,
     partial_failures: &'static str,
     auth: &'static str,
     default_rate: f64,
@@ -67,6 +69,7 @@ impl Row {
                 Write::Merge => "merge",
                 Write::Replace => "replace",
             },
+            overwrite_false: if limits.can_keep() { "honoured" } else { "not possible" },
             partial_failures: match limits.silence {
                 Silence::Success => "listed",
                 Silence::AllOrNothing => "none",
@@ -78,7 +81,7 @@ impl Row {
     }
 
     /// Its cells, in the order of [`HEADS`].
-    fn cells(&self) -> [String; 12] {
+    fn cells(&self) -> [String; 13] {
         [
             self.name.to_owned(),
             self.api.to_owned(),
@@ -88,6 +91,7 @@ impl Row {
             self.tags_per_resource.to_string(),
             format!("{} / {}", self.key_chars, self.value_chars),
             self.write.to_owned(),
+            self.overwrite_false.to_owned(),
             self.partial_failures.to_owned(),
             self.auth.to_owned(),
             self.default_rate.to_string(),

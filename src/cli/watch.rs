@@ -69,7 +69,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// What a name names.
 enum What {
-    Batch(Batch),
+    Batch(Box<Batch>),
     /// A job that is finished.
     Receipt(Box<Receipt>),
 }
@@ -84,7 +84,7 @@ async fn what(place: &Place, args: &Args) -> Result<What, Stop> {
     gauge.close().await;
     if is_batch {
         link.close().await;
-        return Ok(What::Batch(batch));
+        return Ok(What::Batch(Box::new(batch)));
     }
     let unknown = format!(
         "there is no batch {name}: nothing was submitted under that name in the last seven days, or it was watched to its end"

@@ -1,6 +1,11 @@
 //! `tagmill worker`: works for a fleet until it is told to stop.
 
-use super::{exit, log::LogFormat, notify::Notify};
+use super::{
+    exit,
+    log::LogFormat,
+    notify::Notify,
+    reload::{self, Reloader},
+};
 use crate::{
     broker::rabbitmq::{Settings, Window},
     config::{self, Config, LaneConfig},
@@ -40,6 +45,9 @@ pub struct Args {
     /// How long to wait for calls on their way when told to stop
     #[arg(long, value_name = "TIME", default_value = "25s", value_parser = config::duration)]
     drain: Duration,
+    /// How often the config file is looked at for changes; 0s for never. SIGHUP reads it in any case
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = config::duration)]
+    watch_config: Duration,
     /// How the log on stderr is written
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     log_format: LogFormat,
@@ -65,11 +73,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     // From here on a signal is answered.
     let signals = Signals::listen()?;
+    let hangup = reload::hangup()?;
     let settings = match settings(&args, &config, &lanes) {
         Ok(settings) => settings,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
     };
     let name = settings.worker.clone();
+    let heartbeat = Duration::from_secs(settings.address.heartbeat().into());
     let member = Member::join(settings, lanes.iter().map(|lane| lane.name.clone()).collect());
     let service = match Worker::serve(member.broker(), &lanes, member.publishing(), &Waits::default()) {
         Ok(service) => service,
@@ -80,7 +90,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
     };
     tracing::info!(%name, lanes = lanes.len(), version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "working");
-    Ok(ExitCode::from(until_stopped(service, member, server, signals, args.drain).await))
+    let (served, every) = (args.lanes.clone(), Some(args.watch_config).filter(|every| !every.is_zero()));
+    let choose = Box::new(move |config: &Config| {
+        let lanes = chosen(config, &served)?;
+        fits(&lanes, heartbeat)?;
+        Ok(lanes)
+    });
+    let reloader = Reloader::new(args.config.clone(), config, (hangup, every), choose);
+    Ok(ExitCode::from(until_stopped(service, member, server, (signals, reloader), args.drain).await))
 }
 
 /// The HTTP interface, where the config wants one.
@@ -174,19 +191,21 @@ async fn until_stopped(
     mut service: Service,
     mut member: Member,
     server: Option<Server>,
-    mut signals: Signals,
+    (mut signals, mut reloader): (Signals, Reloader),
     drain: Duration,
 ) -> u8 {
     let notify = Notify::from_environment();
-    let (mut readiness, lanes) = (service.readiness(), service.views());
+    let mut readiness = service.readiness();
     let mut is_told = false;
     let mut look = every(Duration::from_secs(1));
     let mut alive = every(notify.alive_every().unwrap_or(Duration::from_hours(1)));
     loop {
+        let lanes = service.views();
         tokio::select! {
             () = signals.next() => break,
+            () = reloader.is_due() => reloader.reload(&mut service, &member, Some(&notify).filter(|_| is_told)).await,
             Ok(()) = readiness.changed() => notify.status(&readiness.borrow_and_update().to_string()),
-            _ = look.tick(), if !is_told => {}
+            _ = look.tick() => service.tidy(),
             _ = alive.tick() => notify.alive(),
             () = member.answer(&lanes) => {}
         }
@@ -196,6 +215,7 @@ async fn until_stopped(
             notify.ready();
         }
     }
+    let lanes = service.views();
     notify.stopping();
     tracing::info!(within = ?drain, "stopping: no new calls, those on their way are waited for (again to leave at once)");
     service.drain();

@@ -89,6 +89,13 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_hours(24);
 
 impl LaneConfig {
+    /// Whether another config of the lane differs in nothing but what a lane at work can change: rate, concurrency, retry.
+    pub fn is_same_but_for_tuning(&self, other: &Self) -> bool {
+        let Self { name, provider, settings, credentials, rate: _, concurrency: _, retry: _, mode, timeout } = self;
+        (name, provider.name, settings) == (&other.name, other.provider.name, &other.settings)
+            && (credentials, mode, timeout) == (&other.credentials, &other.mode, &other.timeout)
+    }
+
     /// What events are held against to find the lane they are for.
     pub fn facts(&self) -> LaneFacts {
         LaneFacts {

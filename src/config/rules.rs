@@ -1,17 +1,22 @@
 //! Rules as the config has them: read field by field, then checked by the room that carries them out.
 
 use super::events::{Events, source};
+use super::lane::LaneConfig;
 use super::read::{Complaint, Notes, Section};
 use super::tree::{Place, Shape, Tree};
 use crate::event::{EventName, Ids, LaneSpec, Options, RuleSpec, Rules, Source};
-use crate::job::LaneName;
 use crate::provider;
 use std::sync::Arc;
 
 const FIELDS: [&str; 9] = ["name", "source", "event", "ids", "when", "lane", "set", "unset", "update"];
 
 /// Reads all rules. Nothing comes back while something is wrong with one of them.
-pub(super) fn read(outer: &Section<'_>, events: &Events, lanes: &[LaneName], notes: &mut Notes) -> Option<Arc<Rules>> {
+pub(super) fn read(
+    outer: &Section<'_>,
+    events: &Events,
+    lanes: &[LaneConfig],
+    notes: &mut Notes,
+) -> Option<Arc<Rules>> {
     let before = notes.errors.len();
     let trees = outer.list("rules", notes).unwrap_or_default();
     let mut placed = Vec::new();
@@ -20,11 +25,12 @@ pub(super) fn read(outer: &Section<'_>, events: &Events, lanes: &[LaneName], not
         if let Some(spec) = rule(tree, &path, n, notes) {
             if let LaneSpec::Named(name) = &spec.lane
                 && !name.contains('{')
-                && !lanes.iter().any(|lane| lane.as_str() == name)
+                && !lanes.iter().any(|lane| lane.name.as_str() == name)
             {
-                let hint = crate::job::suggest::hint(name, lanes.iter().map(LaneName::as_str));
+                let hint = crate::job::suggest::hint(name, lanes.iter().map(|lane| lane.name.as_str()));
                 notes.error(place(tree, "lane"), &format!("{path}.lane"), format!("there is no such lane{hint}"));
             }
+            warn_of_overwriting(tree, &path, &spec, lanes, notes);
             placed.push((tree, path, spec));
         }
     }
@@ -45,6 +51,18 @@ pub(super) fn read(outer: &Section<'_>, events: &Events, lanes: &[LaneName], not
             }
             None
         }
+    }
+}
+
+/// A rule that says `update: false` for a lane whose API overwrites all the same.
+fn warn_of_overwriting(tree: &Tree, path: &str, spec: &RuleSpec, lanes: &[LaneConfig], notes: &mut Notes) {
+    let says_so = matches!(&tree.shape, Shape::Map(fields) if fields.iter().any(|(key, _)| key == "update"));
+    let LaneSpec::Named(name) = &spec.lane else { return };
+    let lane = lanes.iter().find(|lane| lane.name.as_str() == name);
+    if let Some(lane) = lane.filter(|lane| says_so && !spec.update && !lane.provider.limits.can_keep()) {
+        let provider = lane.provider.name;
+        let text = format!("{provider} cannot tell whether a tag is there, so lane {name} overwrites it all the same");
+        notes.warn(place(tree, "update"), &format!("{path}.update"), text);
     }
 }
 

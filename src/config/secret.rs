@@ -49,6 +49,11 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
+    /// The file it is kept in, if it is in one.
+    pub fn file(&self) -> Option<&Path> {
+        if let Self::File(path) = self { Some(path) } else { None }
+    }
+
     /// The secret itself. White space around the content of a file or a program's output is dropped.
     pub fn resolve(&self, env: Environment<'_>) -> Result<SecretString, SecretError> {
         let text = match self {

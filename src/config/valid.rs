@@ -78,8 +78,7 @@ fn read(tree: &Tree, folder: &Path, catalog: &Catalog, notes: &mut Notes) -> Opt
     let (lanes, expansions) = lanes::read(&section, folder, catalog, notes);
     overlap::check(&lanes, notes);
     let lanes: Vec<LaneConfig> = lanes.into_iter().map(|(_, lane)| lane).collect();
-    let names: Vec<_> = lanes.iter().map(|lane| lane.name.clone()).collect();
-    let rules = rules::read(&section, &events, &names, notes);
+    let rules = rules::read(&section, &events, &lanes, notes);
     if !events.queues.is_empty() && broker.is_none() {
         section.error("events", notes, "queues: they are queues of the broker, and the config names none");
     }

@@ -3,7 +3,7 @@
 
 use super::{Lane, Now, health::Held, queue::Unit};
 use crate::{
-    call::{Blame, Failure, Kind},
+    call::{Blame, Failure, Kind, Missing},
     plan::{Cell, RowId},
 };
 use std::time::Duration;
@@ -70,7 +70,11 @@ impl Lane {
         } else if unit.rows.len() > 1 {
             self.halve(now, unit);
         } else if let Some(row) = unit.rows.first().copied() {
-            self.reject_row(now, row, unit, failure);
+            if failure.missing == Missing::No {
+                self.reject_row(now, row, unit, failure);
+            } else {
+                self.missing_rows(now, unit, vec![(row, failure.clone())]);
+            }
         }
     }
 

@@ -28,6 +28,15 @@ struct Row {
     apart: usize,
 }
 
+/// How a call ended on a resource.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'k> {
+    /// Everything was right already.
+    Unchanged,
+    /// It was carried out, but for these keys, which kept the value they had.
+    Done(&'k [Arc<str>]),
+}
+
 /// An item that is final now.
 #[derive(Debug)]
 pub struct Finished {
@@ -47,6 +56,8 @@ pub struct Backlog {
     /// What may go.
     pub table: Table,
     naming: Box<dyn Naming>,
+    /// The API is read before it is written, so that a tag that is there can be left alone.
+    reads: bool,
     rows: Vec<Option<Row>>,
     free: Vec<RowId>,
     index: FxHashMap<Arc<str>, RowId>,
@@ -64,6 +75,7 @@ impl Backlog {
             symbols: Symbols::default(),
             table: Table::new(caps),
             naming,
+            reads: caps.is_whole(),
             rows: Vec::new(),
             free: Vec::new(),
             index: FxHashMap::default(),
@@ -95,7 +107,8 @@ impl Backlog {
     pub fn cells(&mut self, work: &Work) -> Box<[Cell]> {
         let naming = &self.naming;
         let fold = |key: &str| naming.fold_key(key).into_owned();
-        merge::cells_of(&mut self.symbols, work.job.set.iter(), work.job.unset.iter(), fold)
+        let gentle = self.reads && !work.job.extras.overwrite;
+        merge::cells_of(&mut self.symbols, work.job.set.iter(), work.job.unset.iter(), gentle, fold)
     }
 
     /// Adds one item of a job that the ledger knows. Says which items are final by that: work that came late and is
@@ -136,9 +149,13 @@ impl Backlog {
     fn offer_more(&mut self, row: RowId, own: &[Cell]) -> bool {
         let Some((cells, age, urgent)) = self.table.offered(row) else { return false };
         let Some(share) = self.row(row).map(|row| row.share) else { return false };
+        let waiting = cells;
         let mut cells: Vec<Cell> =
-            cells.iter().filter(|cell| !own.iter().any(|new| new.fold == cell.fold)).copied().collect();
-        cells.extend(own);
+            waiting.iter().filter(|cell| !own.iter().any(|new| new.fold == cell.fold)).copied().collect();
+        cells.extend(own.iter().map(|new| {
+            let before = waiting.iter().find(|cell| cell.fold == new.fold);
+            before.map_or(*new, |before| new.after(*before))
+        }));
         merge::sort(&self.symbols, &mut cells);
         self.table.put(row, share, age, urgent, cells);
         true
@@ -259,23 +276,43 @@ impl Backlog {
     }
 
     /// The provider carried these cells out on a row. [`Backlog::free`] says which items are final by that.
-    pub fn applied(&mut self, row: RowId, cells: &[Cell], unchanged: bool, ledger: &Ledger) {
+    pub fn applied(&mut self, row: RowId, cells: &[Cell], outcome: Outcome<'_>, ledger: &Ledger) {
         let mut carried_out = 0;
+        let unchanged = matches!(outcome, Outcome::Unchanged);
+        // What is known of each key while one item after the other takes effect.
+        let mut keys: Vec<(Cell, Option<bool>)> = cells.iter().map(|cell| (*cell, self.had(cell, outcome))).collect();
         for item in self.scope_mut(row) {
             let own = ledger.cells(item.job);
             let mut touched = false;
             for (at, cell) in own.iter().enumerate() {
-                let Some(applied) = cells.iter().find(|applied| applied.fold == cell.fold) else { continue };
-                if !item.done.has(at) {
-                    item.done.set(at, own.len());
-                    item.superseded |= applied.value != cell.value;
-                    touched = true;
-                    carried_out += 1;
+                let Some((applied, there)) = keys.iter_mut().find(|(applied, _)| applied.fold == cell.fold) else {
+                    continue;
+                };
+                if item.done.has(at) {
+                    continue;
                 }
+                item.done.set(at, own.len());
+                carried_out += 1;
+                if cell.is_gentle() && *there == Some(true) {
+                    // Nothing was to be done.
+                    continue;
+                }
+                item.superseded |= applied.text() != cell.text();
+                touched = true;
+                *there = Some(cell.op() == Op::Set);
             }
             item.unchanged &= unchanged || !touched;
         }
         self.left = self.left.saturating_sub(carried_out);
+    }
+
+    /// Whether a key had a value before a call, where that is known: of keys that the call sets only where they have none.
+    fn had(&self, cell: &Cell, outcome: Outcome<'_>) -> Option<bool> {
+        let kept = match outcome {
+            Outcome::Unchanged => true,
+            Outcome::Done(kept) => kept.iter().any(|key| **key == *self.symbols.peek(cell.key)),
+        };
+        cell.is_gentle().then_some(kept)
     }
 
     /// Takes the items out whose every cell has been carried out. They become final in order: if a later item were
@@ -365,11 +402,12 @@ impl Backlog {
                 match carried.iter().find(|other| other.fold == cell.fold) {
                     Some(other) if !item.done.has(at) => {
                         item.done.set(at, own.len());
-                        item.superseded |= other.value != cell.value;
+                        item.superseded |= other.text() != cell.text();
                         item.unchanged = false;
                         overtaken += 1;
                     }
-                    None if item.done.has(at) => carried.push(*cell),
+                    // One that set only what was missing did not decide what an earlier one would have.
+                    None if item.done.has(at) && !cell.is_gentle() => carried.push(*cell),
                     _ => {}
                 }
             }
@@ -411,10 +449,7 @@ impl Backlog {
 
     /// Tags of a call in words: byte order of the keys, empty values where keys are removed.
     pub fn tags(&self, cells: &[Cell]) -> Vec<(Arc<str>, Arc<str>)> {
-        let value = |cell: &Cell| match cell.op() {
-            Op::Set => self.symbols.text(cell.value),
-            Op::Unset => Arc::from(""),
-        };
+        let value = |cell: &Cell| cell.text().map_or_else(|| Arc::from(""), |value| self.symbols.text(value));
         let mut tags: Vec<_> = cells.iter().map(|cell| (self.symbols.text(cell.key), value(cell))).collect();
         tags.sort();
         tags

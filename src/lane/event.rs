@@ -39,6 +39,21 @@ pub struct Settings {
     pub marks: bool,
 }
 
+/// The part of its settings that a lane can change while it works.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tuning {
+    /// Calls a second at most; may be below one.
+    pub per_second: f64,
+    /// Calls that may leave at once after a quiet while.
+    pub burst: u32,
+    /// Calls in flight at most.
+    pub concurrency: usize,
+    /// Attempts an item has.
+    pub max_attempts: u32,
+    /// Time an item has from its first attempt, pauses not counted.
+    pub give_up_after: Duration,
+}
+
 /// How resources and keys are told apart. The provider knows; the lane only asks.
 pub trait Naming: Debug + Send + Sync {
     /// Two spellings of one resource give the same text.

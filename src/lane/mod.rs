@@ -14,6 +14,7 @@ mod gate;
 mod health;
 mod item;
 mod ledger;
+mod missing;
 mod outage;
 mod pace;
 mod queue;
@@ -24,7 +25,8 @@ mod transient;
 mod verdict;
 
 pub use event::{
-    Action, CallId, Cancel, Control, Counts, Emission, EmitId, Naming, Note, Now, Settings, Settlement, Status, Work,
+    Action, CallId, Cancel, Control, Counts, Emission, EmitId, Naming, Note, Now, Settings, Settlement, Status, Tuning,
+    Work,
 };
 pub use pace::Pace;
 
@@ -77,6 +79,8 @@ pub struct Lane {
     probed: FxHashMap<RowId, (u32, Now)>,
     /// Throttles in a row.
     throttles: u32,
+    /// Calls since the last one for what does not exist yet.
+    since_missing: u32,
     permit_at: Option<Now>,
     /// Nothing can be sent before the next input.
     stalled: bool,
@@ -106,6 +110,7 @@ impl Lane {
             cancelled: false,
             probed: FxHashMap::default(),
             throttles: 0,
+            since_missing: 0,
             permit_at: None,
             stalled: false,
             next_call: 0,
@@ -114,6 +119,18 @@ impl Lane {
             now,
             settings,
         }
+    }
+
+    /// What an operator may change while the lane works. Nothing on its way is lost, and what was learned stays.
+    pub fn handle_tuning(&mut self, now: Now, tuning: Tuning) {
+        self.step(now);
+        let Tuning { per_second, burst, concurrency, max_attempts, give_up_after } = tuning;
+        if (per_second, burst) != (self.settings.per_second, self.settings.burst) {
+            self.pace.retune(per_second, burst, now);
+        }
+        self.settings =
+            Settings { per_second, burst, concurrency, max_attempts, give_up_after, ..self.settings.clone() };
+        self.step(now);
     }
 
     /// No call leaves before then: an earlier owner's last writes may not be seen yet.

@@ -101,6 +101,14 @@ impl Pace {
         }
     }
 
+    /// Another ceiling from now on. The bucket is empty again, so that no window sees more than either ceiling allows;
+    /// what was learned of the cloud stays, and so does the time it asked us to stay away.
+    pub fn retune(&mut self, per_second: f64, burst: u32, now: Now) {
+        let old = std::mem::replace(self, Self::new(per_second, burst, now));
+        (self.learned, self.next_at) = (old.learned, old.next_at);
+        (self.blocked_until, self.successes) = (old.blocked_until, old.successes);
+    }
+
     /// Calls a second at the moment.
     pub fn rate(&self, now: Now) -> f64 {
         let Some(learned) = self.learned else { return self.ceiling };

@@ -39,6 +39,8 @@ pub struct Unit {
     pub spent: u32,
     /// That number.
     pub streak: u64,
+    /// How often it was answered that the resources do not exist, and that may pass.
+    pub missing: u32,
     /// The last failure.
     pub failure: Option<Failure>,
 }
@@ -67,6 +69,9 @@ pub struct Queue {
     /// a few bad resources would otherwise use it all up, and nothing good could prove them guilty. Ordinary ones and
     /// urgent ones.
     due: [BTreeSet<(bool, u64, UnitId)>; 2],
+    /// Those whose resources do not exist yet, urgent ones first: they stand in a line of their own, and hold nobody up.
+    due_missing: BTreeSet<(bool, u64, UnitId)>,
+    missing: usize,
     next: UnitId,
     rows: usize,
 }
@@ -81,6 +86,7 @@ impl Queue {
     /// The unit may go at `at`.
     pub fn push(&mut self, unit: Unit, at: Now) {
         self.rows += unit.rows.len();
+        self.missing += usize::from(unit.missing > 0);
         self.waiting.insert((at, unit.id));
         let lost = self.units.insert(unit.id, (unit, at));
         debug_assert!(lost.is_none(), "L10: two failed calls with one id");
@@ -93,9 +99,10 @@ impl Queue {
                 return;
             }
             self.waiting.pop_first();
-            if let Some((unit, _)) = self.units.get(&id)
-                && let Some(due) = self.due.get_mut(usize::from(unit.urgent))
-            {
+            let Some((unit, _)) = self.units.get(&id) else { continue };
+            if unit.missing > 0 {
+                self.due_missing.insert((!unit.urgent, unit.age, id));
+            } else if let Some(due) = self.due.get_mut(usize::from(unit.urgent)) {
                 due.insert((unit.tries > 0, unit.age, id));
             }
         }
@@ -120,6 +127,22 @@ impl Queue {
         self.take(id)
     }
 
+    /// Takes the unit that goes next of those whose resources do not exist yet.
+    pub fn pop_missing(&mut self) -> Option<Unit> {
+        let (.., id) = self.due_missing.first().copied()?;
+        self.take(id)
+    }
+
+    /// Whether one of those may go now.
+    pub fn has_missing_due(&self) -> bool {
+        !self.due_missing.is_empty()
+    }
+
+    /// Whether nothing waits but those.
+    pub fn has_only_missing(&self) -> bool {
+        self.units.len() == self.missing
+    }
+
     /// Takes the unit that waits longest in line for a probe, due or not.
     pub fn pop_any(&mut self) -> Option<Unit> {
         let id = *self.units.keys().next()?;
@@ -138,6 +161,8 @@ impl Queue {
         if let Some(due) = self.due.get_mut(usize::from(unit.urgent)) {
             due.remove(&(unit.tries > 0, unit.age, id));
         }
+        self.due_missing.remove(&(!unit.urgent, unit.age, id));
+        self.missing -= usize::from(unit.missing > 0);
         self.rows -= unit.rows.len();
         Some((unit, at))
     }
@@ -172,7 +197,8 @@ impl Queue {
         let units = std::mem::take(&mut self.units);
         self.waiting.clear();
         self.due = Default::default();
-        self.rows = 0;
+        self.due_missing.clear();
+        (self.rows, self.missing) = (0, 0);
         units.into_values().map(|(unit, _)| unit).collect()
     }
 }

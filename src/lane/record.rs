@@ -3,7 +3,7 @@
 use super::event::{Emission, Now, Settings, Work};
 use crate::{
     job::{Extras, ItemFailure, Job, JobId, Mark, Receipt, Ticket, VERSION, dead_letters, stable_id},
-    plan::{Cell, Symbols, merge},
+    plan::{Cell, Symbols},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -27,6 +27,8 @@ pub struct Record {
     pub created: Timestamp,
     /// It says so itself.
     dated: bool,
+    /// Until then a resource that does not exist may only be new.
+    not_found_until: Option<Timestamp>,
     trace: Option<Arc<str>>,
     /// The line of the file it came from.
     pub line: Option<u64>,
@@ -65,6 +67,7 @@ impl Record {
             extras: shared,
             created: own.created_at.unwrap_or_else(|| wall(settings, now)),
             dated: own.created_at.is_some(),
+            not_found_until: own.not_found_until,
             trace: own.trace.clone(),
             line: work.line,
             items,
@@ -92,12 +95,19 @@ impl Record {
             return None;
         }
         let before = before.filter(|before| alike(extras, before)).cloned();
-        before.or_else(|| Some(Arc::new(Extras { created_at: None, trace: None, ..extras.clone() })))
+        before.or_else(|| {
+            Some(Arc::new(Extras { created_at: None, trace: None, not_found_until: None, ..extras.clone() }))
+        })
     }
 
     /// When the lane took the job on.
     pub fn taken(&self) -> Now {
         Duration::from_nanos(self.taken)
+    }
+
+    /// Until when, on the lane's clock, a resource of this job that does not exist may only be new.
+    pub fn not_found_until(&self, settings: &Settings) -> Option<Now> {
+        Duration::try_from(self.not_found_until?.duration_since(settings.epoch)).ok()
     }
 
     /// The batch it was submitted in.
@@ -173,10 +183,9 @@ impl Record {
         let mut job = self.skeleton(settings);
         for cell in &self.cells {
             let key = symbols.text(cell.key);
-            if cell.value == merge::REMOVE {
-                job.unset.insert(key);
-            } else {
-                job.set.insert(key, symbols.text(cell.value));
+            match cell.text() {
+                None => drop(job.unset.insert(key)),
+                Some(value) => drop(job.set.insert(key, symbols.text(value))),
             }
         }
         job
@@ -191,16 +200,21 @@ impl Record {
             resources: Vec::new(),
             set: BTreeMap::new(),
             unset: BTreeSet::new(),
-            extras: Extras { created_at: self.dated.then_some(self.created), trace: self.trace.clone(), ..shared },
+            extras: Extras {
+                created_at: self.dated.then_some(self.created),
+                trace: self.trace.clone(),
+                not_found_until: self.not_found_until,
+                ..shared
+            },
         }
     }
 }
 
 /// Whether two jobs differ in nothing but what each has for itself.
 fn alike(one: &Extras, other: &Extras) -> bool {
-    let Extras { source, batch, created_at: _, priority, overwrite, not_found_until, replay, ext, trace: _ } = one;
+    let Extras { source, batch, created_at: _, priority, overwrite, not_found_until: _, replay, ext, trace: _ } = one;
     (source, batch, priority, overwrite) == (&other.source, &other.batch, &other.priority, &other.overwrite)
-        && (not_found_until, replay, ext) == (&other.not_found_until, &other.replay, &other.ext)
+        && (replay, ext) == (&other.replay, &other.ext)
 }
 
 /// The wall clock at a time of the lane's.

@@ -11,6 +11,8 @@ const ORDINARY: (Duration, Duration) = (Duration::from_millis(500), Duration::fr
 const STATE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
 /// First and longest wait between probes of an outage, and after a throttle without a hint.
 const PROBE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+/// First and longest wait for a resource that does not exist yet: most appear within seconds.
+const MISSING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 /// Waits asked for by a cloud are honoured up to here.
 pub const HINT_AT_MOST: Duration = Duration::from_mins(10);
 
@@ -26,6 +28,8 @@ pub enum Series {
     Ordinary,
     /// A resource is not ready.
     State,
+    /// A resource does not exist yet.
+    Missing,
     /// The API is away, or asks for less.
     Probe,
 }
@@ -37,6 +41,7 @@ pub fn wait(series: Series, tries: u32, rng: &mut fastrand::Rng) -> Duration {
     let (least, most) = match series {
         Series::Ordinary => ORDINARY,
         Series::State => STATE,
+        Series::Missing => MISSING,
         Series::Probe => PROBE,
     };
     let bounds = ExponentialBuilder::default()

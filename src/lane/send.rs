@@ -11,6 +11,9 @@ use crate::{
 };
 use std::time::Duration;
 
+/// Calls for other work between two for resources that do not exist yet.
+const BETWEEN_MISSING: u32 = 3;
+
 /// The next call, before its permit is taken.
 #[allow(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 enum Next {
@@ -71,17 +74,26 @@ impl Lane {
         }
         match &self.health.outage {
             Some(outage) => outage.next_at <= self.now && (!self.queue.is_empty() || self.backlog.table.ready() > 0),
-            None => self.queue.has_due() || self.backlog.table.ready() > 0 || self.may_settle_held(),
+            None => {
+                self.queue.has_due()
+                    || self.queue.has_missing_due()
+                    || self.backlog.table.ready() > 0
+                    || self.may_settle_held()
+            }
         }
     }
 
     fn has_new_candidate(&self) -> bool {
-        self.health.outage.is_some() || self.backlog.table.ready() > 0 || self.may_settle_held()
+        self.health.outage.is_some()
+            || self.backlog.table.ready() > 0
+            || self.queue.has_missing_due()
+            || self.may_settle_held()
     }
 
-    /// Denied work is all that is left, and nothing on its way can tell whether everything is denied.
+    /// Denied work is all that is left but for what does not exist yet, and nothing on its way can tell whether everything
+    /// is denied.
     fn may_settle_held(&self) -> bool {
-        !self.health.held.is_empty() && self.flights.is_empty() && self.queue.is_empty()
+        !self.health.held.is_empty() && self.flights.is_empty() && self.queue.has_only_missing()
     }
 
     fn choose(&mut self, now: Now) -> Option<Next> {
@@ -91,6 +103,22 @@ impl Lane {
         if let Some(outage) = self.health.outage.clone() {
             return self.choose_probe(&outage);
         }
+        // What does not exist yet takes every fourth call at most, and any that nobody else wants.
+        if self.since_missing >= BETWEEN_MISSING
+            && let Some(unit) = self.queue.pop_missing()
+        {
+            self.since_missing = 0;
+            return Some(Next::Again(unit));
+        }
+        if let Some(next) = self.choose_other(now) {
+            self.since_missing = self.since_missing.saturating_add(1);
+            return Some(next);
+        }
+        self.queue.pop_missing().map(Next::Again)
+    }
+
+    /// The next call among those whose resources exist as far as we know.
+    fn choose_other(&mut self, now: Now) -> Option<Next> {
         if self.health.in_doubt() {
             // Any of them, not the oldest: what we may not touch often stands together in a file.
             let from = self.rng.u64(..self.backlog.newest().max(1));
@@ -129,7 +157,7 @@ impl Lane {
             if self.health.trusted {
                 // The identity has proven good since: these are denied, not everything.
                 self.condemn_held(now, now);
-                return self.choose(now);
+                return self.choose_other(now);
             }
             return self.health.held.pop().map(|held| Next::Again(held.unit));
         }
@@ -179,6 +207,7 @@ impl Lane {
             again: false,
             spent: 0,
             streak: 0,
+            missing: 0,
             failure: None,
         }
     }
@@ -277,11 +306,13 @@ impl Lane {
     fn call_of(&self, unit: &Unit) -> Call {
         let op = unit.op();
         let (tags, rest): (Vec<Cell>, Vec<Cell>) = unit.cells.iter().copied().partition(|cell| cell.op() == op);
+        let only_missing = tags.iter().filter(|cell| cell.is_gentle()).copied().collect::<Vec<Cell>>();
         Call {
             op,
             resources: unit.rows.iter().filter_map(|row| self.backlog.resource(*row).cloned()).collect(),
             tags: self.backlog.tags(&tags),
             also_unset: self.backlog.tags(&rest).into_iter().map(|(key, _)| key).collect(),
+            only_missing: self.backlog.tags(&only_missing).into_iter().map(|(key, _)| key).collect(),
         }
     }
 

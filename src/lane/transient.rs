@@ -103,8 +103,8 @@ impl Lane {
     /// Whether work outside this unit is pending that has not been proven bad: its success would be evidence.
     pub(super) fn others_could_speak(&self, unit: &Unit) -> bool {
         self.backlog.table.ready() > 0
-            || self.flights.values().any(|flight| !self.is_accused(&flight.unit))
-            || self.queue.iter().any(|other| other.id != unit.id && !self.is_accused(other))
+            || self.flights.values().any(|flight| flight.unit.missing == 0 && !self.is_accused(&flight.unit))
+            || self.queue.iter().any(|other| other.id != unit.id && other.missing == 0 && !self.is_accused(other))
     }
 
     /// Spends an attempt of every item of the row that the call spoke for; returns the most spent. A row in company

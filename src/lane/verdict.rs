@@ -2,12 +2,13 @@
 
 use super::{
     Action, Flight, Lane, Note, Now,
+    backlog::Outcome,
     health::Identity,
     queue::Unit,
     retry::{self, HINT_AT_MOST, Series},
 };
 use crate::{
-    call::{Answer, Blame, Failure, Fate, Kind},
+    call::{Answer, Blame, Failure, Fate, Kind, Missing},
     plan::RowId,
 };
 use std::time::Duration;
@@ -86,16 +87,26 @@ impl Lane {
         let mut throttled = Vec::new();
         let mut transient: Vec<(RowId, Failure)> = Vec::new();
         let mut denied: Vec<(RowId, Failure)> = Vec::new();
+        let mut missing: Vec<(RowId, Failure)> = Vec::new();
         for (row, fate) in unit.rows.iter().copied().zip(fates) {
             match fate {
-                Fate::Tagged | Fate::Unchanged => {
-                    self.backlog.applied(row, &unit.cells, fate == Fate::Unchanged, &self.ledger);
+                Fate::Tagged => {
+                    self.backlog.applied(row, &unit.cells, Outcome::Done(&[]), &self.ledger);
+                    free.push(row);
+                }
+                Fate::Kept(keys) => {
+                    self.backlog.applied(row, &unit.cells, Outcome::Done(&keys), &self.ledger);
+                    free.push(row);
+                }
+                Fate::Unchanged => {
+                    self.backlog.applied(row, &unit.cells, Outcome::Unchanged, &self.ledger);
                     free.push(row);
                 }
                 Fate::Failed(failure) => match failure.kind {
                     Kind::Throttled | Kind::Auth => throttled.push((row, failure)),
                     Kind::Transient => transient.push((row, failure)),
                     Kind::Denied if !applied => denied.push((row, failure)),
+                    Kind::Rejected if failure.missing != Missing::No => missing.push((row, failure)),
                     Kind::Denied | Kind::Rejected => self.reject_row(now, row, unit, &failure),
                 },
             }
@@ -111,6 +122,7 @@ impl Lane {
             self.push_back(now, part, Duration::ZERO);
         }
         self.transient_rows(now, unit, transient, applied);
+        self.missing_rows(now, unit, missing);
         if !denied.is_empty() {
             let (rows, failures) = denied.into_iter().unzip();
             let part = self.part(unit, rows, unit.cells.clone());

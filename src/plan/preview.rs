@@ -57,7 +57,7 @@ impl Preview {
         fold: impl Fn(&str) -> String,
     ) {
         let job = self.jobs.len() as u32;
-        self.jobs.push(merge::cells_of(&mut self.symbols, set, unset, fold));
+        self.jobs.push(merge::cells_of(&mut self.symbols, set, unset, false, fold));
         for resource in resources {
             let (key, share) = name(resource);
             self.items += 1;
@@ -107,7 +107,7 @@ impl Preview {
     /// A rectangle in words.
     pub fn words(&self, rectangle: &Rectangle) -> Planned {
         let resources = rectangle.rows.iter().filter_map(|row| self.rows.get(*row as usize));
-        let value = |cell: &Cell| (cell.value != merge::REMOVE).then(|| self.symbols.text(cell.value));
+        let value = |cell: &Cell| cell.text().map(|value| self.symbols.text(value));
         Planned {
             resources: resources.map(|row| row.resource.clone()).collect(),
             tags: rectangle.cells.iter().map(|cell| (self.symbols.text(cell.key), value(cell))).collect(),

@@ -42,6 +42,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Whether `overwrite: false` can be honoured: the API is read before it is written, so it can be told what is there.
+    /// Everywhere else a write takes the place of what was there, whatever the job says.
+    pub fn can_keep(&self) -> bool {
+        self.write == Write::Replace
+    }
+
     /// These limits as a lane's config lowers them. One text for all that is wrong, the field's name first.
     pub fn lowered(mut self, settings: &Settings) -> Result<Self, String> {
         let mut problems = Vec::new();

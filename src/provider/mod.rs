@@ -15,7 +15,7 @@ mod scrub;
 mod signing;
 mod xml;
 
-pub use crate::call::{Answer, Blame, Call, Failure, Fate, Kind, Memo, Moment, Op};
+pub use crate::call::{Answer, Blame, Call, Failure, Fate, Kind, Memo, Missing, Moment, Op};
 pub use classify::{blame_by_status, by_status};
 pub use credential::Credential;
 pub use endpoint::Endpoint;

@@ -5,7 +5,11 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
+use http_body_util::BodyExt as _;
 use std::sync::Arc;
+
+/// Bytes of a body that is too large which are still taken from the wire, so that its sender reads why.
+const LINGERING: usize = 64_000_000;
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,23 +56,27 @@ impl FromRequest<Arc<State>> for Body {
     async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Problem> {
         let most = state.server.limits.body_megabytes as usize * 1_000_000;
         let (head, body) = request.into_parts();
-        let too_large = || {
-            Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("a body has at most {most} bytes (server.limits.body_megabytes)"),
-            )
-        };
-        let length =
-            head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if length.is_some_and(|length| length > most) {
-            return Err(too_large());
+        let mut body = body;
+        let mut bytes = Vec::new();
+        let mut left = LINGERING;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Problem::bad("the body broke off"))?;
+            // Trailers say nothing to us.
+            let Ok(frame) = frame.into_data() else { continue };
+            if bytes.len() + frame.len() <= most {
+                bytes.extend_from_slice(&frame);
+                continue;
+            }
+            // Whoever is still sending reads no answer: the rest is taken from the wire and let go.
+            left = left.saturating_sub(frame.len());
+            if left == 0 {
+                break;
+            }
         }
-        let limited = http_body_util::Limited::new(body, most);
-        let bytes = match http_body_util::BodyExt::collect(limited).await {
-            Ok(body) => body.to_bytes().to_vec(),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
-            Err(_) => return Err(Problem::bad("the body broke off")),
-        };
+        if left < LINGERING {
+            let text = format!("a body has at most {most} bytes (server.limits.body_megabytes)");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text));
+        }
         let trace = head.headers.get("traceparent").and_then(|trace| trace.to_str().ok());
         let trace = trace.filter(|trace| trace.len() <= 256 && trace.bytes().all(|b| b.is_ascii_graphic()));
         Ok(Self { trace: trace.map(str::to_owned), headers: head.headers, bytes })

@@ -74,7 +74,7 @@ pub(super) async fn take(
     let taken =
         hand_on(&state, &events, body.trace.as_deref(), async |messages| publish::confirmed(&state, messages).await)
             .await
-    .inspect_err(|_| state.metrics.events(source.as_str(), "unavailable", events.len() as u64))?;
+            .inspect_err(|_| state.metrics.events(source.as_str(), "unavailable", events.len() as u64))?;
     let Taken { events, duplicates, ignored, jobs, dead } = taken;
     let told = json!({"events": events, "duplicates": duplicates, "ignored": ignored, "jobs": jobs, "dead": dead});
     Ok((StatusCode::ACCEPTED, Json(told)))

@@ -29,7 +29,7 @@ pub(super) async fn submit(
     let form = body.form(&[Form::Json, Form::Lines])?;
     let (documents, what) = match form {
         Form::Lines => (split::lines(&body.bytes, JOBS_AT_ONCE), "line"),
-        _ => (split::documents(&body.bytes, JOBS_AT_ONCE), "jobs"),
+        Form::Json => (split::documents(&body.bytes, JOBS_AT_ONCE), "jobs"),
     };
     let documents = documents.map_err(|unsplit| unsplit_problem(unsplit, "jobs"))?;
     let jobs = read(&state, &documents, what, &actor).inspect_err(|_| state.metrics.jobs("rejected", 1))?;
@@ -37,9 +37,7 @@ pub(super) async fn submit(
         batch::message(&state.names, job, serde_json::to_vec(job).unwrap_or_default(), body.trace.as_deref())
     });
     let count = jobs.len() as u64;
-    publish::confirmed(&state, messages.collect())
-        .await
-        .inspect_err(|_| state.metrics.jobs("unavailable", count))?;
+    publish::confirmed(&state, messages.collect()).await.inspect_err(|_| state.metrics.jobs("unavailable", count))?;
     state.metrics.jobs("accepted", count);
     tracing::info!(actor = %actor.name, peer = %actor.peer, jobs = jobs.len(), "jobs were handed in");
     let told: Vec<Value> =
@@ -89,10 +87,10 @@ fn read(state: &State, documents: &[&[u8]], what: &str, actor: &Actor) -> Result
             ),
         }
     }
-    match errors.is_empty() {
-        true => Ok(jobs),
-        false => Err(Problem::unprocessable("nothing was taken in, because of what is wrong with some of it", errors)),
+    if errors.is_empty() {
+        return Ok(jobs);
     }
+    Err(Problem::unprocessable("nothing was taken in, because of what is wrong with some of it", errors))
 }
 
 fn unknown_lane(state: &State, lane: &LaneName) -> Option<String> {

@@ -66,7 +66,7 @@ pub(super) async fn pause(
     actor: Extension<Actor>,
     name: Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    order(shared, actor, name, "paused", |orders, lane, now| orders.pause(lane, now)).await
+    order(shared, actor, name, "paused", Orders::pause).await
 }
 
 /// `POST /v1/lanes/{name}/resume`.
@@ -75,7 +75,7 @@ pub(super) async fn resume(
     actor: Extension<Actor>,
     name: Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    order(shared, actor, name, "resumed", |orders, lane, now| orders.resume(lane, now)).await
+    order(shared, actor, name, "resumed", Orders::resume).await
 }
 
 async fn order(

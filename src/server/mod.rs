@@ -38,7 +38,6 @@ use crate::{
     fleet::place,
     telemetry::Metrics,
 };
-use secrecy::ExposeSecret as _;
 use state::State;
 use std::{
     net::SocketAddr,
@@ -157,8 +156,12 @@ impl Server {
 /// The counts of the server, those of sources and rules at nought.
 fn metrics(rules: &Rules) -> Metrics {
     let metrics = Metrics::new();
-    Source::ALL.iter().for_each(|source| metrics.source(source.as_str()));
-    rules.names().for_each(|rule| metrics.rule(rule));
+    for source in Source::ALL {
+        metrics.source(source.as_str());
+    }
+    for rule in rules.names() {
+        metrics.rule(rule);
+    }
     metrics
 }
 
@@ -168,7 +171,7 @@ fn expected(config: &Config) -> Result<Option<(Expected, String)>, crate::config
     let Some(url) = alibaba.url.clone().filter(|_| alibaba.verify) else { return Ok(None) };
     let env = |name: &str| std::env::var(name).ok();
     let token = alibaba.token.as_ref().map(|token| token.resolve(&env)).transpose()?;
-    let token = token.as_ref().map(|token| token.expose_secret());
+    let token = token.as_ref().map(secrecy::ExposeSecret::expose_secret);
     Ok(Some((Expected::new(&alibaba.regions, token), url)))
 }
 

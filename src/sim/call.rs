@@ -243,6 +243,9 @@ fn judge(
     if pattern::any(&faults.unknown, &target.id, &target.key) {
         return Some(Trouble::Unknown);
     }
+    if state.is_yet_to_appear(faults, &target.key, &target.id, now) {
+        return Some(Trouble::Unknown);
+    }
     if let Some(late) = state.late(faults, &target.key, &target.id, now) {
         return Some(Trouble::NotReady(late.code.clone()));
     }

@@ -3,7 +3,7 @@
 use super::{
     config::{Api, CloudConfig, SimConfig, Vendor},
     counts::{Counts, Outcome},
-    faults::{Faults, Late, Since},
+    faults::{Appears, Faults, Late, Since},
     history::History,
     meter::{Bucket, Meter},
     pattern,
@@ -124,6 +124,8 @@ pub(super) struct State {
     nonces: Nonces,
     started: Instant,
     first_seen: HashMap<String, Instant>,
+    /// Calls for resources that do not exist at first.
+    asked_for: HashMap<String, u32>,
     generation: u64,
 }
 
@@ -202,6 +204,7 @@ impl State {
             nonces: Nonces::default(),
             started: now,
             first_seen: HashMap::new(),
+            asked_for: HashMap::new(),
             generation: 0,
         }
     }
@@ -209,6 +212,21 @@ impl State {
     /// Remembers a nonce; false when it was known.
     pub(super) fn fresh_nonce(&mut self, nonce: &str, now: Instant) -> bool {
         self.nonces.fresh(nonce, now)
+    }
+
+    /// Whether a resource does not exist at this moment; being asked counts as a call for it.
+    pub(super) fn is_yet_to_appear(&mut self, faults: &Faults, key: &str, id: &str, now: Instant) -> bool {
+        let fits = |rule: &&Appears| pattern::fits(&rule.id, id) || pattern::fits(&rule.id, key);
+        let Some(rule) = faults.appears.iter().find(fits) else { return false };
+        let from = match rule.since {
+            Since::Start => self.started,
+            Since::FirstSeen => *self.first_seen.entry(key.to_owned()).or_insert(now),
+        };
+        let calls = self.asked_for.entry(key.to_owned()).or_insert(0);
+        *calls = calls.saturating_add(1);
+        let in_time =
+            rule.after_ms.is_some_and(|after| now.saturating_duration_since(from) >= Duration::from_millis(after));
+        !in_time && rule.after_calls.is_none_or(|after| *calls <= after)
     }
 
     /// The rule by which a resource is not ready at this moment.

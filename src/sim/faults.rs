@@ -36,6 +36,8 @@ pub struct Faults {
     pub poison_500: Vec<String>,
     /// Ids this account may not tag.
     pub denied: Vec<String>,
+    /// Ids that do not exist at first.
+    pub appears: Vec<Appears>,
     /// Ids that are not ready at first.
     pub late: Vec<Late>,
     /// Everything is answered 503, before anything else is looked at.
@@ -111,6 +113,23 @@ pub struct Late {
     /// The code in place of the provider's usual one for "not ready yet".
     #[serde(default)]
     pub code: Option<String>,
+}
+
+/// Resources that come into being after a while, or after some calls for them; with neither they never do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Appears {
+    /// The pattern of their ids.
+    pub id: String,
+    /// After how long.
+    #[serde(default)]
+    pub after_ms: Option<u64>,
+    /// From when.
+    #[serde(default)]
+    pub since: Since,
+    /// After how many calls that name the resource.
+    #[serde(default)]
+    pub after_calls: Option<u32>,
 }
 
 /// From when a late resource's wait counts.

@@ -38,7 +38,7 @@ pub use config::{
     Api, BadConfig, BucketRegion, CloudConfig, Rate, RetryAfter, SimConfig, ThrottledBy, User, WrongRegion,
 };
 pub use counts::{Counts, Outcomes};
-pub use faults::{FailedItems, Faults, Late, Since, Slow, Span, Stale};
+pub use faults::{Appears, FailedItems, Faults, Late, Since, Slow, Span, Stale};
 
 use crate::worker::clock;
 use cloud::World;

@@ -1,10 +1,13 @@
 //! What is counted, by name: one table for the registry and for the page that documents it.
 
 use prometheus::{
-    Encoder as _, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    Encoder as _, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector,
     process_collector::ProcessCollector,
 };
-use std::{collections::HashMap, sync::{Arc, Mutex, PoisonError}};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// One series: its name, its labels, what kind it is, what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,7 +264,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.source("aws");
         let text = metrics.render([lane(3, 1)]);
-        assert!(text.contains("tagmill_items_total{lane=\"a\",outcome=\"tagged\",provider=\"huawei-tms\"} 3"), "{text}");
+        assert!(
+            text.contains("tagmill_items_total{lane=\"a\",outcome=\"tagged\",provider=\"huawei-tms\"} 3"),
+            "{text}"
+        );
         assert!(text.contains("outcome=\"dead\",provider=\"huawei-tms\"} 0"));
         assert!(text.contains("tagmill_ingest_events_total{result=\"jobs\",source=\"aws\"} 0"));
         assert!(text.contains("process_cpu_seconds_total"));

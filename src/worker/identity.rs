@@ -7,7 +7,7 @@ use super::{
 use crate::job::LaneName;
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// How long a renewal that failed waits for the next try, while the credential at hand still works.
 const RENEW_AGAIN: SignedDuration = SignedDuration::from_mins(1);
@@ -30,10 +30,14 @@ pub(super) struct Identity {
     heal_at: Option<Instant>,
     heals: u32,
     waits: (Duration, Duration),
+    /// Told when the files that the credential comes from have changed.
+    freshened: watch::Receiver<u64>,
+    /// The lane calls nobody.
+    nobody: bool,
 }
 
 impl Identity {
-    pub(super) fn new(lane: LaneName, keeper: Keeper, waits: &Waits) -> Self {
+    pub(super) fn new(lane: LaneName, keeper: Keeper, waits: &Waits, freshened: watch::Receiver<u64>) -> Self {
         Self {
             lane,
             keeper,
@@ -46,6 +50,8 @@ impl Identity {
             heal_at: None,
             heals: 0,
             waits: waits.heal,
+            freshened,
+            nobody: false,
         }
     }
 
@@ -59,7 +65,7 @@ impl Identity {
 
     /// The lane needs none.
     pub(super) fn is_nobody(&mut self) {
-        self.known = true;
+        (self.known, self.nobody) = (true, true);
     }
 
     /// Whether the lane has been told what became of the first fetch; before that it must not have work to call for.
@@ -127,6 +133,14 @@ impl Identity {
                     self.renew_at = None;
                     self.early = true;
                     self.fetch.spawn(self.keeper.clone().fetch());
+                }
+                // Somebody has changed the secret: it is looked at now, and a lane that stands still for it goes on.
+                Ok(()) = self.freshened.changed(), if self.fetch.is_empty() && !self.nobody => {
+                    tracing::info!(lane = %self.lane, "a file of the credential has changed; it is read again");
+                    let works = self.held.is_some() && self.heal_at.is_none();
+                    (self.heal_at, self.heals) = (None, 0);
+                    self.ask(None);
+                    self.early = works;
                 }
                 () = until(self.heal_at), if self.fetch.is_empty() => {
                     self.heal_at = None;

@@ -8,7 +8,7 @@ use crate::{
     broker::{Broker, BrokerError, Deed, Delivery, Feed, Orders, Ticket},
     call::{Answer, Blame, Call, Failure, Fate, Kind, Memo, Moment},
     config::Mode,
-    lane::{Action, CallId, Control, Counts, Emission, Lane, Note, Now, Settlement, Status},
+    lane::{Action, CallId, Control, Counts, Emission, Lane, Note, Now, Settlement, Status, Tuning},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
@@ -51,6 +51,7 @@ pub(super) struct LaneTask<B: Broker> {
     obeyed: Arc<Orders>,
     standing: Standing,
     identity: Identity,
+    tuning: watch::Receiver<Tuning>,
     lane: Lane,
     started: Instant,
     /// No call leaves before: an earlier owner's last writes may not be seen yet.
@@ -71,6 +72,8 @@ pub(super) struct LaneTask<B: Broker> {
     unauthorised: bool,
     /// That it is full of what waits for a retry has been told.
     stuck: bool,
+    /// That it overwrites all the same has been told.
+    overwrites: bool,
 }
 
 impl<B: Broker> LaneTask<B> {
@@ -86,7 +89,8 @@ impl<B: Broker> LaneTask<B> {
             orders,
             standing: Standing::at_open(&name, &obeyed),
             obeyed,
-            identity: Identity::new(name, parts.keeper.clone(), &parts.waits),
+            identity: Identity::new(name, parts.keeper.clone(), &parts.waits, parts.freshened.subscribe()),
+            tuning: parts.tuning.subscribe(),
             lane: parts.machine(epoch, B::REMEMBERS_MARKS),
             started: clock::monotonic(),
             away: Now::ZERO,
@@ -98,6 +102,7 @@ impl<B: Broker> LaneTask<B> {
             published: BTreeMap::new(),
             unauthorised: false,
             stuck: false,
+            overwrites: false,
             parts,
         }
     }
@@ -177,6 +182,10 @@ impl<B: Broker> LaneTask<B> {
                     Err(_) => ordered = false,
                 },
                 outcome = self.identity.changed() => self.learn(outcome),
+                Ok(()) = self.tuning.changed() => {
+                    let tuning = *self.tuning.borrow_and_update();
+                    self.lane.handle_tuning(self.now(), tuning);
+                }
                 found = handed(&mut self.feed, room, urgent), if urgent > 0 && !draining && !exhausted => self.take(found?),
                 // While calls wait for a commit there is nothing to wake up for.
                 () = until(self.started, deadline), if !held_back && self.filling.is_none() => {
@@ -250,6 +259,11 @@ impl<B: Broker> LaneTask<B> {
                 Ok(work) => {
                     if let Some(at) = published_at {
                         self.published.insert(ticket, at);
+                    }
+                    if !work.job.extras.overwrite && !self.overwrites && !self.parts.provider.limits().can_keep() {
+                        self.overwrites = true;
+                        let provider = self.parts.provider.name();
+                        tracing::warn!(%lane, provider, "a job says `overwrite: false`; this API cannot tell what is there, so its tags are set all the same");
                     }
                     self.lane.handle_job(self.now(), &work);
                 }

@@ -29,6 +29,7 @@ pub struct Member {
     worker: String,
     host: String,
     started_at: Timestamp,
+    lanes: Arc<watch::Sender<Vec<LaneName>>>,
 }
 
 impl Member {
@@ -37,9 +38,15 @@ impl Member {
         let worker = settings.worker.clone();
         let rabbit = Rabbit::start(Settings { heeds_orders: true, ..settings });
         let (ask, questions) = mpsc::channel(QUESTIONS);
-        heed(&rabbit, worker.clone(), ask, lanes);
+        let lanes = Arc::new(watch::Sender::new(lanes));
+        heed(&rabbit, worker.clone(), ask, &lanes);
         clear(&rabbit);
-        Self { rabbit, questions, worker, host: host(), started_at: clock::wall() }
+        Self { rabbit, questions, worker, host: host(), started_at: clock::wall(), lanes }
+    }
+
+    /// It serves these lanes from now on: the fleet's registry learns of new ones.
+    pub fn serves(&self, lanes: Vec<LaneName>) {
+        self.lanes.send_replace(lanes);
     }
 
     /// The broker for its lanes.
@@ -83,7 +90,8 @@ pub fn host() -> String {
 }
 
 /// Reads the orders on every new connection before anything else, adds our lanes to the registry, and keeps listening.
-fn heed(rabbit: &Rabbit, worker: String, ask: mpsc::Sender<Question>, lanes: Vec<LaneName>) {
+fn heed(rabbit: &Rabbit, worker: String, ask: mpsc::Sender<Question>, lanes: &Arc<watch::Sender<Vec<LaneName>>>) {
+    let lanes = Arc::clone(lanes);
     let (publisher, tell, ordered) = (rabbit.publisher().clone(), rabbit.orders_sender(), rabbit.ordered_sender());
     rabbit.on_connect(Arc::new(move |link| {
         let (publisher, tell, ordered) = (publisher.clone(), tell.clone(), ordered.clone());
@@ -91,12 +99,17 @@ fn heed(rabbit: &Rabbit, worker: String, ask: mpsc::Sender<Question>, lanes: Vec
         Box::pin(async move {
             first(&link, &tell).await;
             ordered.send_replace(true);
-            tokio::join!(register(&link, &publisher, &lanes), async {
+            let hear = async {
                 while let Err(error) = control::serve(&link, &worker, &tell, &ask).await {
                     tracing::error!(%error, "orders and questions are not heard");
                     tokio::time::sleep(AGAIN).await;
                 }
-            });
+            };
+            // The registry is kept up to date as long as the connection is.
+            tokio::select! {
+                () = hear => {}
+                () = register(&link, &publisher, lanes.subscribe()) => {}
+            }
         })
     }));
 }
@@ -120,7 +133,17 @@ async fn first(link: &Link, tell: &watch::Sender<Arc<Orders>>) {
     }
 }
 
-async fn register(link: &Link, publisher: &Publisher, lanes: &[LaneName]) {
+async fn register(link: &Link, publisher: &Publisher, mut lanes: watch::Receiver<Vec<LaneName>>) {
+    loop {
+        let names = lanes.borrow_and_update().clone();
+        enter(link, publisher, &names).await;
+        if lanes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn enter(link: &Link, publisher: &Publisher, lanes: &[LaneName]) {
     while let Err(error) = orders::register(link, publisher, clock::wall(), lanes.iter().cloned()).await {
         tracing::warn!(%error, "the lanes cannot be entered into the fleet's registry; tried again");
         let refused = matches!(error, BrokerError::Refused(_));

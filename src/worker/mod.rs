@@ -13,6 +13,7 @@ mod outbox;
 mod parts;
 mod readiness;
 mod report;
+mod secrets;
 mod service;
 mod standing;
 mod supervisor;
@@ -24,7 +25,8 @@ pub use client::Client;
 pub use credentials::{Identity, Keepers};
 pub use member::{Member, host};
 pub use readiness::Readiness;
-pub use service::Service;
+pub use secrets::digest;
+pub use service::{Changes, Service};
 pub use supervisor::Waits;
 pub use view::{LaneView, Stand};
 

@@ -91,7 +91,7 @@ fn alarm(reason: &str) -> String {
 
 /// What readiness is made of.
 pub(super) struct Sources {
-    pub(super) lanes: Vec<watch::Receiver<LaneView>>,
+    pub(super) lanes: watch::Receiver<Vec<watch::Receiver<LaneView>>>,
     pub(super) link: watch::Receiver<LinkState>,
     /// A lane stands elsewhere.
     pub(super) news: Arc<Notify>,
@@ -106,7 +106,8 @@ pub(super) async fn keep(mut from: Sources, tell: watch::Sender<Readiness>) {
         let now = if *from.stop.borrow_and_update() {
             Readiness::Stopping
         } else {
-            let views: Vec<LaneView> = from.lanes.iter().map(|view| view.borrow().clone()).collect();
+            let views: Vec<LaneView> =
+                from.lanes.borrow_and_update().iter().map(|view| view.borrow().clone()).collect();
             let link = from.link.borrow_and_update();
             link_known |= !matches!(*link, LinkState::Lost(_));
             Readiness::of(&views, Some(&*link).filter(|_| link_known))
@@ -133,6 +134,7 @@ pub(super) async fn keep(mut from: Sources, tell: watch::Sender<Readiness>) {
         let again = if differs { QUIET } else { SAY_AGAIN };
         tokio::select! {
             () = from.news.notified() => {}
+            Ok(()) = from.lanes.changed() => {}
             changed = from.link.changed(), if linked => (linked, link_known) = (changed.is_ok(), true),
             _ = from.stop.changed(), if !told_to_stop => told_to_stop = true,
             () = tokio::time::sleep(again.saturating_sub(elapsed)), if !is_fine || differs => {}
@@ -210,7 +212,7 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let news = Arc::new(Notify::new());
         let (tell, mut told) = watch::channel(Readiness::Starting);
-        let sources = Sources { lanes: vec![lanes], link, news: Arc::clone(&news), stop: stopped };
+        let sources = Sources { lanes: watch::channel(vec![lanes]).1, link, news: Arc::clone(&news), stop: stopped };
         let keeping = tokio::spawn(keep(sources, tell));
         let stand = |stand: Stand| {
             view.send_modify(|view| view.stand = stand);

@@ -24,6 +24,8 @@ pub struct Waits {
     pub refused: Duration,
     /// Before a credential that was refused is looked at again: the first time, and then.
     pub heal: (Duration, Duration),
+    /// Between two looks at the files that secrets are in.
+    pub secrets: Duration,
 }
 
 impl Default for Waits {
@@ -33,6 +35,7 @@ impl Default for Waits {
             reopen: (Duration::from_millis(100), Duration::from_secs(5)),
             refused: Duration::from_mins(1),
             heal: (Duration::from_mins(1), Duration::from_mins(5)),
+            secrets: Duration::from_secs(10),
         }
     }
 }
@@ -44,6 +47,8 @@ const TELL_AGAIN: Duration = Duration::from_mins(1);
 pub(super) struct Supervisor<B> {
     broker: B,
     parts: Parts,
+    /// Its parts when they change: the lane ends in good order and is opened again with them.
+    next: watch::Receiver<Parts>,
     rng: fastrand::Rng,
     /// Failures in a row.
     failures: u32,
@@ -51,8 +56,9 @@ pub(super) struct Supervisor<B> {
 }
 
 impl<B: Broker> Supervisor<B> {
-    pub(super) fn new(broker: B, parts: Parts) -> Self {
-        Self { broker, parts, rng: fastrand::Rng::with_seed(clock::seed()), failures: 0, told: None }
+    pub(super) fn new(broker: B, mut next: watch::Receiver<Parts>) -> Self {
+        let parts = next.borrow_and_update().clone();
+        Self { broker, parts, next, rng: fastrand::Rng::with_seed(clock::seed()), failures: 0, told: None }
     }
 
     fn lane(&self) -> &LaneName {
@@ -66,6 +72,8 @@ impl<B: Broker> Supervisor<B> {
             tokio::select! {
                 () = told_to(&mut stop) => break,
                 () = tokio::time::sleep(wait) => {}
+                // What the broker or the cloud refused may be right now.
+                Ok(()) = self.next.changed() => {}
             }
             let began = Instant::now();
             let outcome = self.once(&stop).await;
@@ -93,16 +101,29 @@ impl<B: Broker> Supervisor<B> {
             () = told_to(&mut stopped) => return Ok(Ending::Done),
             opened = self.broker.open_lane(self.lane()) => opened?,
         };
+        self.parts = self.next.borrow_and_update().clone();
         tracing::debug!(lane = %self.lane(), "open");
         self.parts.board.stand(Stand::Open);
         let task = LaneTask::new(self.parts.clone(), self.broker.clone(), feed);
         // A task of its own: what goes wrong in it beyond all reason must not end the others. It goes when this one goes.
         let mut working = JoinSet::new();
-        working.spawn(task.run(stop.clone()));
-        match working.join_next().await {
-            Some(Ok(outcome)) => outcome,
-            Some(Err(error)) => Err(WorkerError::Task(error.to_string())),
-            None => Ok(Ending::Done),
+        let drain = watch::Sender::new(false);
+        working.spawn(task.run(drain.subscribe()));
+        let mut renewed = false;
+        loop {
+            tokio::select! {
+                ended = working.join_next() => return match ended {
+                    Some(Ok(Ok(Ending::Done))) if renewed && !*stop.borrow() => Ok(Ending::Reopen("its settings have changed")),
+                    Some(Ok(outcome)) => outcome,
+                    Some(Err(error)) => Err(WorkerError::Task(error.to_string())),
+                    None => Ok(Ending::Done),
+                },
+                () = told_to(&mut stopped), if !*drain.borrow() => drop(drain.send_replace(true)),
+                Ok(()) = self.next.changed(), if !renewed => {
+                    renewed = true;
+                    drain.send_replace(true);
+                }
+            }
         }
     }
 

@@ -141,6 +141,68 @@ fn buckets_with_access_by_tags_are_tagged_through_s3_control() {
     }
 }
 
+/// What a job does to the tags of a bucket; says whether anything was to be done.
+fn one_by_one(tags: &mut Set, set: &[(&str, &str)], unset: &[&str], overwrite: bool) -> bool {
+    let before = tags.clone();
+    for (key, value) in set {
+        if overwrite || !tags.contains_key(*key) {
+            tags.insert((*key).to_owned(), (*value).to_owned());
+        }
+    }
+    for key in unset {
+        tags.remove(*key);
+    }
+    *tags != before
+}
+
+/// Jobs that come together on one bucket: the tags are those of the jobs in order, and a job that does not overwrite is
+/// unchanged exactly when each of its keys had a value when its turn came.
+fn each_is_told_what_it_did(seed: u64) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut drive = drive(Faults::default(), Manner { seed, ..Manner::default() });
+    let (bucket, keys) = (names(1), ["a", "b", "c", "d"]);
+    let start: Vec<(&str, &str)> = keys.iter().filter(|_| rng.bool()).map(|key| (*key, "there")).collect();
+    drive.cloud.start(&bucket[0], &start);
+    let mut expected = drive.cloud.tags(&bucket[0]);
+    let mut jobs = Vec::new();
+    for n in 0..rng.usize(1..6) {
+        let value = format!("v{}", rng.u8(0..3));
+        let overwrite = rng.u8(..3) == 0;
+        let chosen: Vec<&str> = keys.iter().filter(|_| rng.bool()).copied().collect();
+        let gone: Vec<&str> = keys.iter().filter(|key| rng.u8(..6) == 0 && !chosen.contains(*key)).copied().collect();
+        let set: Vec<(&str, &str)> = chosen.iter().map(|key| (*key, value.as_str())).collect();
+        if set.is_empty() && gone.is_empty() {
+            continue;
+        }
+        let changed = one_by_one(&mut expected, &set, &gone, overwrite);
+        let mut job = job(&format!("j{n}"), &bucket, &set, &gone);
+        job.extras.overwrite = overwrite;
+        drive.publish(Duration::from_secs(1_000), job.clone());
+        jobs.push((job, changed));
+    }
+    drive.run(Duration::from_hours(2));
+    assert_eq!(drive.cloud.tags(&bucket[0]), expected, "seed {seed}");
+    for (index, (job, changed)) in jobs.iter().enumerate() {
+        // A later job that overwrites or removes one of its keys hides what was there: that counts as tagged.
+        let keys: Vec<_> = job.set.keys().collect();
+        let hidden = |later: &tagmill::job::Job| {
+            keys.iter()
+                .any(|key| later.unset.contains(*key) || (later.extras.overwrite && later.set.contains_key(*key)))
+        };
+        if job.extras.overwrite || !job.unset.is_empty() || jobs[index + 1..].iter().any(|(later, _)| hidden(later)) {
+            continue;
+        }
+        let receipt = drive.receipt(index);
+        let told = (receipt.tagged - receipt.superseded, receipt.unchanged);
+        assert_eq!(told, (u64::from(*changed), u64::from(!*changed)), "seed {seed}: job {index} of {jobs:?}");
+    }
+}
+
+#[test]
+fn a_tag_that_is_there_is_left_alone_where_a_job_says_so_and_each_job_is_told_what_it_did() {
+    (0..4_000).for_each(each_is_told_what_it_did);
+}
+
 /// A script of jobs, faults and take-overs from one seed; the tags at the end must be those of the jobs in order.
 fn no_tag_is_lost(seed: u64) {
     let mut rng = fastrand::Rng::with_seed(seed);
@@ -176,16 +238,23 @@ fn no_tag_is_lost(seed: u64) {
         let chosen: Vec<String> = buckets.iter().filter(|_| rng.bool()).cloned().collect();
         let key = format!("k{}", rng.u8(0..4));
         let value = format!("v{n}");
-        let (set, unset) = (vec![(key.as_str(), value.as_str())], if rng.u8(..3) == 0 { vec!["old"] } else { vec![] });
+        let mut set = vec![(key.as_str(), value.as_str())];
+        let (mut unset, overwrite) = (Vec::new(), rng.u8(..3) != 0);
+        match rng.u8(..4) {
+            0 => unset.push("old"),
+            1 => set.push(("old", "y")),
+            2 => unset.push(["k0", "k1", "k2", "k3"][(n + 1) % 4]),
+            _ => {}
+        }
+        unset.retain(|gone| *gone != key);
         for bucket in &chosen {
             let tags = expected.get_mut(bucket).unwrap();
-            tags.insert(key.clone(), value.clone());
-            for key in &unset {
-                tags.remove(*key);
-            }
+            one_by_one(tags, &set, &unset, overwrite);
         }
         if !chosen.is_empty() {
-            drive.publish(at, job(&format!("j{n}"), &chosen, &set, &unset));
+            let mut job = job(&format!("j{n}"), &chosen, &set, &unset);
+            job.extras.overwrite = overwrite;
+            drive.publish(at, job);
         }
     }
     for _ in 0..rng.usize(0..3) {

@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 /// Long enough for a broker to hand over what it should not.
 const SHORT: Duration = Duration::from_millis(300);
+/// Urgent queues are looked at every five seconds where nobody rings.
+const SOON: Duration = Duration::from_secs(3);
 const NEVER: Duration = Duration::from_hours(1);
 
 fn numbered(count: usize) -> Vec<Vec<u8>> {
@@ -51,8 +53,10 @@ async fn an_urgent_job_does_not_wait_behind_a_window_full_of_others() {
     let (mut feed, got) = open(&rabbit, "a", 20).await;
     urgent(&fleet, &rabbit, "a", &["now"]).await;
     // Nothing is acked, so nothing else can come.
+    let began = Instant::now();
     let next = soon(feed.next(100)).await.unwrap();
     assert_eq!(bodies(&next), ["now"]);
+    assert!(began.elapsed() < SOON, "nobody had to look for it");
     assert_eq!(rabbit.held(&lane("a")).unwrap().messages, 21);
     rabbit.commit(acks(&next)).await.unwrap();
     rabbit.commit(acks(&got)).await.unwrap();
@@ -73,8 +77,10 @@ async fn the_owner_of_an_idle_lane_is_woken_and_never_sees_a_bell() {
     let mut feed = soon(rabbit.open_lane(&lane("a"))).await.unwrap();
     for round in ["one", "two", "three"] {
         urgent(&fleet, &rabbit, "a", &[round]).await;
+        let began = Instant::now();
         let got = take(&mut feed, 1).await;
         assert_eq!(bodies(&got), [round]);
+        assert!(began.elapsed() < SOON, "a bell has rung: nobody had to look for it");
         assert_eq!(rabbit.held(&lane("a")).unwrap().messages, 1, "a bell counts for nothing");
         rabbit.commit(acks(&got)).await.unwrap();
     }
@@ -118,7 +124,7 @@ async fn a_lane_that_dies_with_urgent_jobs_in_hand_gives_them_to_the_next_owner_
     let began = Instant::now();
     drop(feed);
     assert_eq!(bodies(&take(&mut waiting, 1).await), ["e2"]);
-    assert!(began.elapsed() < Duration::from_secs(3), "the bell came with it: nobody had to look for it");
+    assert!(began.elapsed() < SOON, "the bell came with it: nobody had to look for it");
     waiting.close().await;
 }
 

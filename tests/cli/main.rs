@@ -16,6 +16,7 @@ mod faulty;
 mod identity;
 mod input;
 mod kill;
+mod newborn;
 mod offline;
 mod output;
 mod rules;

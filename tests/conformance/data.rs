@@ -79,7 +79,7 @@ impl Sample {
             Op::Set => self.set.clone(),
             Op::Unset => self.set.iter().map(|(key, _)| (key.clone(), "".into())).collect(),
         };
-        Call { op, resources: self.resources.clone(), tags, also_unset: Vec::new() }
+        Call { op, resources: self.resources.clone(), tags, also_unset: Vec::new(), only_missing: Vec::new() }
     }
 
     /// A job of the sample's resources.

@@ -60,7 +60,7 @@ fn every_row_of_the_error_tables_gets_its_verdict() {
     }
 }
 
-/// A row leaves out what is at its plainest: coded, no hint, no clock, no bound on attempts.
+/// A row leaves out what is at its plainest: coded, no hint, no clock, no bound on attempts, nothing about existence.
 fn same(name: &str, failure: &tagmill::provider::Failure, expected: &Value) {
     assert!(expected.is_object(), "{name}: expected {expected}, got {failure:?}");
     assert_eq!(format!("{:?}", failure.kind), expected["kind"].as_str().unwrap(), "{name}: kind");
@@ -72,6 +72,8 @@ fn same(name: &str, failure: &tagmill::provider::Failure, expected: &Value) {
     let clock = failure.server_time.map(|time| time.to_string());
     assert_eq!(clock.as_deref(), expected["server_time"].as_str(), "{name}: server time");
     assert_eq!(failure.attempts_at_most.map(u64::from), expected["attempts_at_most"].as_u64(), "{name}: attempts");
+    let missing = expected["missing"].as_str().unwrap_or("No");
+    assert_eq!(format!("{:?}", failure.missing), missing, "{name}: missing");
     if let Some(id) = expected["request_id"].as_str() {
         assert_eq!(failure.request_id.as_deref(), Some(id), "{name}: request id");
     }
@@ -108,5 +110,21 @@ fn success_is_success_and_anything_cut_from_it_is_not() {
                 assert!(matches!(answer, Answer::Failure(_)), "{}: {status} {body}", sample.entry.name);
             }
         }
+    }
+}
+
+#[test]
+fn every_provider_has_a_code_for_a_resource_that_does_not_exist_and_it_is_final_by_itself() {
+    for sample in Sample::all() {
+        let name = sample.entry.name;
+        let certain = rows(name).into_iter().filter(|(_, row)| {
+            let fates = row["fates"].as_array().cloned().unwrap_or_default();
+            fates.iter().chain([&row["expect"]]).any(|expected| {
+                let kind = expected["kind"].as_str();
+                assert!(expected["missing"].is_null() || kind == Some("Rejected"), "{name}: {row}");
+                expected["missing"].as_str() == Some("Yes")
+            })
+        });
+        assert!(certain.count() > 0, "{name}: no row says that a resource does not exist");
     }
 }

@@ -184,6 +184,7 @@ fn tms_call(vector: &Value) -> Call {
         resources: resources.collect(),
         tags: tags.map(|tag| (text(tag, "key").into(), text(tag, "value").into())).collect(),
         also_unset: Vec::new(),
+        only_missing: Vec::new(),
     }
 }
 
@@ -202,7 +203,7 @@ fn alibaba_call(unset: bool, params: &BTreeMap<String, String>) -> Call {
         list(&|n| format!("Tag.{n}.Key")).into_iter().zip(values).map(|(k, v)| (k.into(), v.into())).collect()
     };
     let op = if unset { Op::Unset } else { Op::Set };
-    Call { op, resources: ids.iter().map(resource).collect(), tags, also_unset: Vec::new() }
+    Call { op, resources: ids.iter().map(resource).collect(), tags, also_unset: Vec::new(), only_missing: Vec::new() }
 }
 
 fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {

@@ -180,7 +180,7 @@ fn calls_of_the_json_services_are_encoded_as_the_vendor_sends_them() {
             (_, Op::Set) => (object(&body), list(&body["Tags"])),
             (_, Op::Unset) => (object(&body), keys(&body["TagKeys"])),
         };
-        let call = Call { op, resources, tags, also_unset: Vec::new() };
+        let call = Call { op, resources, tags, also_unset: Vec::new(), only_missing: Vec::new() };
         let moment = at(&iso(text(&vector, "timestamp")), "");
         let request = provider(provider_name, &vector).encode(&call, None, &credential(&vector), &moment);
         same(&vector, &request);
@@ -254,6 +254,7 @@ fn calls_of_s3_are_encoded_as_the_vendor_sends_them() {
             resources: vec![Resource::plain(bucket)],
             tags: tags_in(written),
             also_unset: vec!["gone".into()],
+            only_missing: Vec::new(),
         };
         if control {
             call.also_unset.clear();

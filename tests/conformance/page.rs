@@ -39,12 +39,13 @@ fn the_table_of_providers_says_what_the_code_says() {
             limits.tags_per_resource.to_string(),
             format!("{} / {}", limits.key_chars, limits.value_chars),
             write.to_owned(),
+            if limits.can_keep() { "honoured" } else { "not possible" }.to_owned(),
             partial.to_owned(),
             sample.entry.about.auth.replace('`', ""),
             sample.entry.default_rate.to_string(),
         ];
-        assert_eq!(row[2..11], expected, "{}", sample.entry.name);
-        assert!(row.len() == 12 && !row[11].is_empty(), "{}: the rate has a source", sample.entry.name);
+        assert_eq!(row[2..12], expected, "{}", sample.entry.name);
+        assert!(row.len() == 13 && !row[12].is_empty(), "{}: the rate has a source", sample.entry.name);
     }
 }
 

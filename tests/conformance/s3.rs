@@ -26,10 +26,10 @@ fn call(set: &[(&str, &str)], unset: &[&str]) -> Call {
     let resources = vec![Resource::plain("bucket")];
     if set.is_empty() {
         let gone: Vec<(&str, &str)> = unset.iter().map(|key| (*key, "")).collect();
-        return Call { op: Op::Unset, resources, tags: pairs(&gone), also_unset: Vec::new() };
+        return Call { op: Op::Unset, resources, tags: pairs(&gone), also_unset: Vec::new(), only_missing: Vec::new() };
     }
     let also_unset = unset.iter().map(|&key| key.into()).collect();
-    Call { op: Op::Set, resources, tags: pairs(set), also_unset }
+    Call { op: Op::Set, resources, tags: pairs(set), also_unset, only_missing: Vec::new() }
 }
 
 fn tags(pairs: &[(&str, &str)]) -> HttpReply {

@@ -96,6 +96,52 @@ fn the_page_on_credentials_names_every_source_and_every_variable_that_is_read() 
 }
 
 #[test]
+fn the_page_on_http_names_every_route_and_what_it_needs() {
+    use tagmill::server::routes::{Needs, table};
+    let page = fs::read_to_string(page::root().join("docs/HTTP.md")).unwrap();
+    let rows: Vec<(String, String)> = page
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split('|');
+            let request = cells.next()?.trim().trim_end_matches('`').to_owned();
+            request.contains(" /").then(|| (request, cells.next().unwrap_or_default().trim().replace('`', "")))
+        })
+        .collect();
+    let mut routes: Vec<(String, String)> = table()
+        .iter()
+        .map(|route| {
+            let needs = match route.needs {
+                Needs::Nothing => String::new(),
+                Needs::AnyToken => "any".to_owned(),
+                Needs::Scope(scope) => scope.as_str().to_owned(),
+            };
+            (format!("{} {}", route.method, route.path), needs)
+        })
+        .collect();
+    let mut rows = rows;
+    rows.sort();
+    routes.sort();
+    assert_eq!(rows, routes);
+}
+
+#[test]
+fn the_page_on_metrics_names_every_series_with_its_labels() {
+    let page = fs::read_to_string(page::root().join("docs/METRICS.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `tagmill_")).collect();
+    let wanted: Vec<String> = tagmill::telemetry::metrics::TABLE
+        .iter()
+        .map(|series| {
+            let labels: Vec<String> = series.labels.iter().map(|label| format!("`{label}`")).collect();
+            format!("| `{}` | {} | {} | {} |", series.name, series.kind, labels.join(", "), series.help)
+        })
+        .collect();
+    assert_eq!(rows, wanted);
+    for state in tagmill::telemetry::metrics::STATES {
+        assert!(page.contains(&format!("`{state}`")), "{state}");
+    }
+}
+
+#[test]
 fn the_simulated_clouds_of_the_pages_can_be_started() {
     let mut clouds = Page::read("docs/SIMULATOR.md").blocks("yaml");
     let text = fs::read_to_string(page::root().join("examples/clouds.yaml")).unwrap();

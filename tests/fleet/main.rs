@@ -26,5 +26,6 @@ mod fault_stop;
 mod fleet;
 mod http;
 mod node_access;
+mod reload;
 mod truth;
 mod urgent;

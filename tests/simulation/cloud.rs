@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 use tagmill::{
-    call::{Answer, Blame, Call, Failure, Fate, Kind, Memo, Op},
+    call::{Answer, Blame, Call, Failure, Fate, Kind, Memo, Missing, Op},
     lane::Now,
 };
 
@@ -61,6 +61,10 @@ pub struct Faults {
     pub not_ready_from: Option<Now>,
     /// Before then every call is too early.
     pub too_early_until: Option<Now>,
+    /// Resources that do not exist before then.
+    pub appears: BTreeMap<String, Now>,
+    /// The code for that may mean something else too.
+    pub appears_perhaps: bool,
     /// Of the calls after that time, this one (0 is the first) answers 500.
     pub error_500_at: Option<(Now, usize)>,
 }
@@ -91,6 +95,8 @@ impl Faults {
             not_ready_from: None,
             error_500_at: None,
             too_early_until: None,
+            appears: BTreeMap::new(),
+            appears_perhaps: false,
         }
     }
 }
@@ -216,7 +222,10 @@ impl Cloud {
             .resources
             .iter()
             .map(|r| {
-                if self.faults.poison.contains(&*r.id) {
+                if self.faults.appears.get(&*r.id).is_some_and(|from| now < *from) {
+                    let missing = if self.faults.appears_perhaps { Missing::Perhaps } else { Missing::Yes };
+                    Some(Failure { missing, ..failure(Kind::Rejected, Blame::Unnamed, "NotThere", true) })
+                } else if self.faults.poison.contains(&*r.id) {
                     Some(failure(Kind::Rejected, Blame::Unnamed, "NotFound", true))
                 } else if self.faults.denied.contains(&*r.id) {
                     Some(failure(Kind::Denied, Blame::Unnamed, "Forbidden", true))

@@ -4,6 +4,7 @@
 
 mod cloud;
 mod gate;
+mod newborn;
 mod scenarios;
 mod script;
 mod urgent;

@@ -1,10 +1,11 @@
 //! A random script: what is asked of the lane, how the cloud behaves, and who interrupts.
 
 use crate::cloud::{Faults, Style};
+use jiff::Timestamp;
 use std::{collections::BTreeSet, time::Duration};
 use tagmill::{
     job::{Extras, Job, JobId, LaneName, Priority, Resource},
-    lane::{Cancel, Control, Now},
+    lane::{Cancel, Control, Now, Tuning},
     plan::Caps,
 };
 
@@ -13,6 +14,8 @@ use tagmill::{
 pub enum Event {
     Job(Job),
     Control(Control),
+    /// The operator changes the config.
+    Tune(Tuning),
     /// The lane ends by a drain; another owner takes over.
     Drain,
     /// The lane is lost without a word; another owner takes over.
@@ -150,6 +153,17 @@ impl Script {
             };
             events.push((ms(rng.u64(0..horizon)), Event::Control(Control::Cancel(which))));
         }
+        let mut tuner = fastrand::Rng::with_seed(seed ^ 0x7e11);
+        while tuner.f64() < 0.15 {
+            let tuning = Tuning {
+                per_second: tuner.f64() * 50.0 + 0.5,
+                burst: tuner.u32(1..6),
+                concurrency: tuner.usize(1..5),
+                max_attempts: 8,
+                give_up_after: Duration::from_hours(6),
+            };
+            events.push((ms(tuner.u64(0..horizon)), Event::Tune(tuning)));
+        }
         // Without marks a crash puts more at stake, so there are more of them.
         for _ in 0..rng.usize(0..if marks { 3 } else { 6 }) {
             if rng.f64() < 0.3 {
@@ -157,6 +171,7 @@ impl Script {
                 events.push((ms(rng.u64(0..horizon)), event));
             }
         }
+        let faults = late(seed, &names, horizon, faults, &mut events);
         events.sort_by_key(|(at, _)| *at);
         let slow = rng.u64(1..3_000);
         let cut = Caps { resources: rng.usize(1..8), tags: rng.usize(1..5), keys: rng.usize(1..4) };
@@ -179,4 +194,32 @@ impl Script {
             wire: if rng.bool() { ms(rng.u64(1..2_000)) } else { Duration::ZERO },
         }
     }
+}
+
+/// In every third script some resources appear late or never, and some jobs say that theirs may be new.
+fn late(seed: u64, names: &[String], horizon: u64, faults: Faults, events: &mut [(Now, Event)]) -> Faults {
+    let mut rng = fastrand::Rng::with_seed(seed ^ 0x1a7e);
+    if rng.f64() > 0.33 {
+        return faults;
+    }
+    let appears = (0..rng.usize(1..=names.len().min(8))).filter_map(|_| {
+        let never = rng.f64() < 0.2;
+        let at = if never { Now::MAX } else { ms(rng.u64(0..horizon * 3)) };
+        Some((rng.choice(names)?.clone(), at))
+    });
+    let appears = appears.collect();
+    for (at, event) in events {
+        if let Event::Job(job) = event
+            && rng.f64() < 0.6
+        {
+            let until = *at + ms(rng.u64(0..horizon * 4));
+            job.extras.not_found_until = Some(wall(until));
+        }
+    }
+    Faults { appears, appears_perhaps: rng.f64() < 0.3, ..faults }
+}
+
+/// A time of the simulation as the wall clock shows it.
+pub fn wall(at: Now) -> Timestamp {
+    Timestamp::from_nanosecond(at.as_nanos() as i128).expect("a time")
 }

@@ -15,7 +15,9 @@ use std::{
 use tagmill::{
     call::{Call, Memo, Op},
     job::{ItemFailure, Job, LaneName, Mark, Receipt, Resource, Ticket},
-    lane::{Action, CallId, Cancel, Control, Emission, EmitId, Lane, Naming, Note, Now, Settings, Settlement, Work},
+    lane::{
+        Action, CallId, Cancel, Control, Emission, EmitId, Lane, Naming, Note, Now, Settings, Settlement, Tuning, Work,
+    },
 };
 
 /// Resources are told apart by id; those with an even number never meet the odd ones; keys keep their case.
@@ -248,6 +250,17 @@ impl World {
                     }
                 }
                 self.lane.handle_control(self.now, &control);
+            }
+            Event::Tune(tuning) => {
+                // Attempts stay as the script has them: what is checked in the end goes by one number.
+                let Script { max_attempts, give_up_after, .. } = self.script;
+                self.lane.handle_tuning(self.now, Tuning { max_attempts, give_up_after, ..tuning });
+                if (self.script.per_second, self.script.burst) != (tuning.per_second, tuning.burst) {
+                    (self.script.per_second, self.script.burst) = (tuning.per_second, tuning.burst);
+                    self.full_at = self.now + period(&self.script) * tuning.burst;
+                }
+                // Calls that are on their way may be more than are allowed from now on.
+                self.script.concurrency = tuning.concurrency.max(self.flights.len());
             }
             Event::Drain => {
                 self.lane.handle_control(self.now, &Control::Drain);

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The same waits as in life, a hundred times shorter.
 pub fn waits() -> Waits {
     let ms = Duration::from_millis;
-    Waits { spread: ms(30), reopen: (ms(1), ms(50)), refused: ms(50), heal: (ms(50), ms(200)) }
+    Waits { spread: ms(30), reopen: (ms(1), ms(50)), refused: ms(50), heal: (ms(50), ms(200)), secrets: ms(50) }
 }
 
 pub struct World<const MARKS: bool = false> {

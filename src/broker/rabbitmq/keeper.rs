@@ -39,8 +39,9 @@ const TOO_HEAVY: &str = "its messages are large: it gets a smaller window";
 /// Its messages are small again.
 const TOO_NARROW: &str = "its messages are small again: it gets a larger window";
 
-/// How often jobs in the urgent queue that no bell rang for are looked for.
-const PATROL: Duration = Duration::from_secs(5);
+/// How often jobs in the urgent queue that no bell rang for are looked for; and at most, while ringing does not help: the
+/// lane may be with a worker of an older version.
+const PATROL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 /// A bell that we rang ourselves comes within that time, or a better owner is waiting and it is kept for that one.
 const RINGS: Duration = Duration::from_secs(3);
 /// An urgent queue that was empty for so long is left.
@@ -106,6 +107,7 @@ struct Work {
     idle_since: Option<Instant>,
     asked: Instant,
     patrolled: Instant,
+    patrol_after: Duration,
 }
 
 impl Keeper {
@@ -131,6 +133,7 @@ impl Keeper {
             idle_since: Some(now),
             asked: now,
             patrolled: now,
+            patrol_after: PATROL.0,
         };
         let end = work.run().await;
         work.end(end).await;
@@ -315,18 +318,19 @@ impl Work {
             }
             return Ok(());
         }
-        if now.saturating_duration_since(self.patrolled) < PATROL {
+        if now.saturating_duration_since(self.patrolled) < self.patrol_after {
             return Ok(());
         }
         self.patrolled = now;
-        if self.urgent.channel.ready().await? > 0 {
-            if self.main.held.messages() == 0 {
-                // Whoever has the lane will hear it.
-                self.ring();
-            }
-            self.begin_urgent().await?;
+        let (ready, is_consumed) = self.urgent.channel.depth().await?;
+        let is_alone = ready > 0 && !is_consumed;
+        let wait = if is_alone { self.patrol_after * 2 } else { PATROL.0 };
+        self.patrol_after = wait.min(PATROL.1);
+        if is_alone && self.main.held.messages() == 0 {
+            // Whoever has the lane will hear it.
+            self.ring();
         }
-        Ok(())
+        if is_alone { self.begin_urgent().await } else { Ok(()) }
     }
 
     /// Whether the window suits what is in it.

@@ -215,11 +215,17 @@ impl LaneChannel {
 
     /// Messages that wait in the queue and are with nobody.
     pub(super) async fn ready(&self) -> Result<u32, String> {
+        self.depth().await.map(|(ready, _)| ready)
+    }
+
+    /// The same, and whether somebody is handed them.
+    pub(super) async fn depth(&self) -> Result<(u32, bool), String> {
         let passive = QueueDeclareOptions { passive: true, ..Default::default() };
         let queue = short(&self.queue).map_err(|error| error.to_string())?;
         let asked = self.channel.queue_declare(queue, passive, FieldTable::default());
         let answer = answered("asking for the length of the queue", asked).await;
-        answer.map(|queue| queue.message_count()).map_err(|error| error.to_string())
+        let depth = answer.map_err(|error| error.to_string())?;
+        Ok((depth.message_count(), depth.consumer_count() > 0))
     }
 
     /// Takes up everything that the broker has handed out by now.

@@ -13,8 +13,8 @@ const HEADER_BYTES: usize = 4_096;
 
 /// What jobs of events get, heard by RabbitMQ 4; bulk has 0.
 pub(super) const EVENT_PRIORITY: u8 = 9;
-/// What a bell holds. It is no job, so no job is ever taken for one.
-const BELL: &[u8] = br#"{"tagmill":"bell","means":"whoever has this lane: look at its urgent queue"}"#;
+/// What a bell holds, for whoever has a lane: look at its urgent queue. It is no job, so no job is ever taken for one.
+const BELL: &[u8] = br#"{"tagmill":"bell"}"#;
 
 /// A persistent message.
 #[derive(Clone)]

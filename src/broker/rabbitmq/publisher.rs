@@ -352,16 +352,11 @@ impl Task {
             return settle(outgoing, Ok(()));
         }
         let Outgoing { message, done, more } = outgoing;
-        let waiting = std::iter::once(done).chain(more);
-        match self.bells.iter_mut().find(|bell| bell.message.key == message.key) {
-            Some(bell) => bell.more.extend(waiting),
-            None => {
-                let mut waiting = waiting;
-                if let Some(done) = waiting.next() {
-                    let message = Message::bell(names, message.key);
-                    self.bells.push_back(Outgoing { message, done, more: waiting.collect() });
-                }
-            }
+        if let Some(bell) = self.bells.iter_mut().find(|bell| bell.message.key == message.key) {
+            bell.more.push(done);
+            bell.more.extend(more);
+        } else {
+            self.bells.push_back(Outgoing { message: Message::bell(names, message.key), done, more });
         }
     }
 

@@ -3,7 +3,7 @@
 mod read;
 
 use super::secret::Secret;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(super) use read::endpoint;
@@ -88,6 +88,22 @@ pub enum Base {
         /// The file; the cloud's usual ones where it is left out.
         file: Option<PathBuf>,
     },
+}
+
+impl Credentials {
+    /// The files that the config names for secrets: what is in them may change while a lane works.
+    pub fn files(&self) -> Vec<&Path> {
+        let secrets: Vec<&Secret> = match &self.base {
+            Base::Keys { access_key, secret_key, security_token, domain_id: _ } => {
+                [access_key, secret_key].into_iter().chain(security_token).collect()
+            }
+            Base::Password { username, password, domain_name: _ } => vec![username, password],
+            Base::Token(token) => vec![token],
+            Base::File { file: Some(file), profile: _ } => return vec![file],
+            Base::File { file: None, profile: _ } | Base::Chain | Base::Only(_) => Vec::new(),
+        };
+        secrets.into_iter().filter_map(Secret::file).collect()
+    }
 }
 
 /// The links of a chain.

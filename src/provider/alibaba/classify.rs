@@ -1,7 +1,7 @@
 //! The error codes of Alibaba Cloud. Code first: here throttling comes as 400, a missing resource as 403.
 
 use crate::provider::{
-    Blame, Failure, HttpReply, Kind,
+    Blame, Failure, HttpReply, Kind, Missing,
     classify::{Told, UNKNOWN_CODE_ATTEMPTS, blame_by_status, by_status, failure, status_code},
     xml,
 };
@@ -30,6 +30,7 @@ pub(super) fn from_told(reply: &HttpReply, mut told: Told, tags: &Tags) -> Failu
     if !failure.coded {
         failure.code = status_code(reply.status);
     }
+    failure.missing = missing(told.code.as_deref());
     if reply.is_success() && known.is_none() {
         // A code inside a success that nobody has listed: neither done nor refused for good.
         (failure.kind, failure.blame) = (Kind::Transient, Blame::Unnamed);
@@ -41,7 +42,7 @@ pub(super) fn from_told(reply: &HttpReply, mut told: Told, tags: &Tags) -> Failu
     if let Some(wait) = reply.retry_after_millis("x-acs-retry-after") {
         // The vendor's SDK takes any error with this header for throttling, whatever the code.
         (failure.kind, failure.blame) = (Kind::Throttled, Blame::Unnamed);
-        (failure.retry_after, failure.attempts_at_most) = (Some(wait), None);
+        (failure.retry_after, failure.attempts_at_most, failure.missing) = (Some(wait), None, Missing::No);
     }
     failure
 }
@@ -58,7 +59,17 @@ pub(super) fn item(result: Option<&Value>, request_id: Option<&str>, reply: &Htt
     if told.code.is_none() {
         failure.code = "unknown".into();
     }
+    failure.missing = missing(told.code.as_deref());
     failure
+}
+
+/// The listed codes for a resource that does not exist. `Request.NotFound` is in RDS's words the request's resource.
+fn missing(code: Option<&str>) -> Missing {
+    match code {
+        Some("InvalidResourceId.NotFound") => Missing::Yes,
+        Some("Request.NotFound") => Missing::Perhaps,
+        _ => Missing::No,
+    }
 }
 
 /// Code, message and request id of a JSON object; some gateways write the names in lower case.

@@ -4,7 +4,7 @@
 //! quota on AWS Backup.
 
 use crate::provider::{
-    Blame, Failure, HttpReply, Kind,
+    Blame, Failure, HttpReply, Kind, Missing,
     classify::{Told, UNKNOWN_CODE_ATTEMPTS, blame_by_status, by_status, failure, status_code},
     xml,
 };
@@ -31,6 +31,9 @@ pub(super) fn from_told(reply: &HttpReply, told: &Told, tags: &Tags, own: Own) -
     let mut failure = failure(verdict, told, reply, tags);
     if !failure.coded {
         failure.code = status_code(reply.status);
+    }
+    if failure.kind == Kind::Rejected {
+        failure.missing = missing(told.code.as_deref());
     }
     if reply.is_success() && known.is_none() {
         // A code inside a success that nobody has listed: neither done nor refused for good.
@@ -78,6 +81,11 @@ fn plain(code: &str) -> Option<String> {
     let code = code.split(':').next().unwrap_or_default();
     let code = code.rsplit('#').next().unwrap_or_default().trim();
     Told::is_code(code).then(|| code.to_owned())
+}
+
+/// The codes for a resource that does not exist, of the services that we call ourselves.
+pub(super) fn missing(code: Option<&str>) -> Missing {
+    if matches!(code, Some("ResourceNotFoundException" | "NoSuchBucket")) { Missing::Yes } else { Missing::No }
 }
 
 /// What has no listed code, by its status. Every 5xx passes.

@@ -12,7 +12,7 @@ use crate::{
     job::{Job, Resource},
     provider::{
         About, Answer, Blame, Call, Checked, Credential, Entry, Failure, Fate, HttpReply, HttpRequest, Kind, Limits,
-        Memo, Moment, Op, Provider, Settings, Silence, Write,
+        Memo, Missing, Moment, Op, Provider, Settings, Silence, Write,
         classify::{Told, by_status, failure, truncated, unmatched},
     },
 };
@@ -217,9 +217,27 @@ fn item(info: &Value, reply: &HttpReply, tags: &Tags) -> Failure {
     if code == Some("InternalServiceException") {
         failure.attempts_at_most = Some(INTERNAL_ATTEMPTS);
     }
+    if failure.kind == Kind::Rejected {
+        failure.missing = missing(code.unwrap_or_default());
+    }
     // The wait in the header is the whole call's, and the call succeeded.
     failure.retry_after = None;
     failure
+}
+
+/// What an owning service's code says of a resource that does not exist. `InvalidParameterException` stands for that too
+/// ("the target ID is invalid, unsupported, or doesn't exist"), next to other faults of an ARN or a tag.
+fn missing(code: &str) -> Missing {
+    match code {
+        "InvalidParameterException" => Missing::Perhaps,
+        code if names_what_is_missing(code) => Missing::Yes,
+        _ => Missing::No,
+    }
+}
+
+/// `DBInstanceNotFound`, `InvalidVolume.NotFound`, `QueueDoesNotExist`: every service has its own.
+fn names_what_is_missing(code: &str) -> bool {
+    ["NotFound", "DoesNotExist", "NoSuchBucket"].iter().any(|word| code.contains(word))
 }
 
 /// What an entry of the map means: by its code, then by its status.
@@ -231,7 +249,7 @@ fn triage(code: &str, status: Option<u16>) -> Verdict {
         code if code != "LimitExceededException" && classify::is_throttle(code) => (Kind::Throttled, Blame::Unnamed),
         "AccessDeniedException" | "UnauthorizedOperation" | "AccessDenied" => (Kind::Denied, Blame::Unnamed),
         "InvalidParameterException" => rejected,
-        code if ["NotFound", "DoesNotExist", "NoSuchBucket"].iter().any(|word| code.contains(word)) => rejected,
+        code if names_what_is_missing(code) => rejected,
         _ => match status {
             Some(429) => (Kind::Throttled, Blame::Unnamed),
             Some(500..600) => (Kind::Transient, Blame::Unnamed),

@@ -1,7 +1,7 @@
 //! The error codes of TMS and of the gateway before it. Code first, status second: TMS throttles with a 403.
 
 use crate::provider::{
-    Blame, Failure, HttpReply, Kind,
+    Blame, Failure, HttpReply, Kind, Missing,
     classify::{Told, UNKNOWN_CODE_ATTEMPTS, blame_by_status, by_status, failure, status_code},
 };
 use serde_json::{Map, Value};
@@ -28,6 +28,7 @@ pub(super) fn from_body(reply: &HttpReply, body: Option<&Value>, tags: &Tags) ->
     if !failure.coded {
         failure.code = status_code(status);
     }
+    failure.missing = missing(told.code.as_deref());
     if reply.is_success() && known.is_none() {
         // An error inside a success, in words nobody has listed: neither done nor refused for good.
         (failure.kind, failure.blame) = (Kind::Transient, Blame::Unnamed);
@@ -58,7 +59,13 @@ pub(super) fn item(
     if code.is_none() {
         failure.code = "unknown".into();
     }
+    failure.missing = missing(code);
     failure
+}
+
+/// The one listed code for a resource that does not exist.
+fn missing(code: Option<&str>) -> Missing {
+    if code == Some("TMS.0005") { Missing::Yes } else { Missing::No }
 }
 
 /// The listed codes. Sources: TMS API reference "Error Codes", API gateway error codes.

@@ -1,9 +1,16 @@
 //! What must hold: of the lane's own words, of every document, and of the cloud in the end.
 
 use super::{Checked, Message, World};
+use crate::script::wall;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tagmill::lane::Emission;
+
+/// Later than anything that a script asks for.
+const FOREVER: Duration = Duration::from_hours(24 * 365);
 
 impl World {
     /// What the lane says of itself, against what the broker knows.
@@ -95,6 +102,13 @@ impl World {
             };
             let why = match dead.code.as_str() {
                 "NotFound" => faults.poison.contains(id),
+                // Not before its own time is over, and never once the resource is there.
+                "NotThere" => {
+                    let until = message.job.extras.not_found_until.unwrap_or(Timestamp::UNIX_EPOCH);
+                    let appears = faults.appears.get(id).copied().unwrap_or_default();
+                    let short = self.script.give_up_after < Duration::from_hours(1);
+                    self.script.give_up_after < appears && short || wall(appears.min(FOREVER)) > until
+                }
                 "Forbidden" => faults.denied.contains(id),
                 "InvalidTagKey.Malformed" => bad_tag,
                 "cancelled" => message.cancelled,

@@ -3,13 +3,13 @@
 use super::{
     Buckets, bucket_of,
     classify::{self, Elsewhere},
-    encode::{removed, set_by},
+    encode::{removed, set_by, written_by},
     memory::{Change, Unreported},
     set::{self, TagSet},
     step::{Stage, Step},
 };
 use crate::provider::{
-    Answer, Blame, Call, Failure, Fate, HttpReply, Kind, Memo,
+    Answer, Blame, Call, Failure, Fate, HttpReply, Kind, Memo, Missing,
     aws::{classify::request_id, place::partition, rules},
     classify::truncated,
     endpoint::check_region,
@@ -25,7 +25,7 @@ impl Buckets {
                 Err(answer) => *answer,
             },
             Stage::Verify => match self.tags(call, &step, reply) {
-                Ok(set) => self.verified(call, &set),
+                Ok(set) => self.verified(call, &step, &set),
                 Err(answer) => *answer,
             },
             Stage::Locate => self.located(call, &step, reply),
@@ -55,17 +55,26 @@ impl Buckets {
         if !self.memory.is_shown(bucket, before) {
             return Answer::Failure(stale());
         }
+        let unreported = self.memory.unreported(bucket);
+        // A value that is ours after a write without an answer was written by us, as far as anybody can tell.
+        let is_kept = |key: &str, value: &str| {
+            let held = before.get(key).filter(|held| unreported == Unreported::Nothing || *held != value);
+            held.is_some() && call.only_missing.iter().any(|only| **only == *key)
+        };
+        let kept = set_by(call).filter(|(key, value)| is_kept(key, value)).map(|(key, _)| key.to_owned()).collect();
+        let step = &Step { kept, ..step.clone() };
         let mut after = before.clone();
-        after.extend(set_by(call).map(|(key, value)| (key.to_owned(), value.to_owned())));
+        after.extend(written_by(call, step).map(|(key, value)| (key.to_owned(), value.to_owned())));
         for key in removed(call) {
             after.remove(key);
         }
-        let unreported = self.memory.unreported(bucket);
         if after == *before {
             // Nothing to do; after a write whose reply was lost, or that was not to be seen at first, we did it.
-            self.memory.holds(bucket, changes(call), true);
-            let fate = if unreported == Unreported::Nothing { Fate::Unchanged } else { Fate::Tagged };
-            return Answer::Finished(vec![fate; call.resources.len()]);
+            self.memory.holds(bucket, changes(call, step), true);
+            if unreported == Unreported::Nothing {
+                return Answer::Finished(vec![Fate::Unchanged; call.resources.len()]);
+            }
+            return done(call, step);
         }
         if unreported == Unreported::Written {
             // Everything we wrote should be seen by now, and is not: somebody else writes this bucket too.
@@ -76,7 +85,7 @@ impl Buckets {
             return Answer::Failure(full(set::size(before), set::size(&after)));
         }
         if self.memory.is_controlled(bucket) && self.account().is_some() {
-            return follow(&step.at(first_control(call)));
+            return follow(&step.at(first_control(call, step)));
         }
         follow(&step.at(Stage::Write(after)))
     }
@@ -86,8 +95,8 @@ impl Buckets {
             if !is_empty(reply) {
                 return Answer::Failure(truncated(reply, request_id(reply)));
             }
-            self.memory.holds(bucket_of(call), changes(call), !self.verify);
-            return if self.verify { follow(&step.at(Stage::Verify)) } else { done(call) };
+            self.memory.holds(bucket_of(call), changes(call, step), !self.verify);
+            return if self.verify { follow(&step.at(Stage::Verify)) } else { done(call, step) };
         }
         if reply.status < 500 {
             // Refused for certain; after a 5xx the write may have been carried out.
@@ -98,18 +107,18 @@ impl Buckets {
         }
         if classify::may_be_controlled(reply) && self.account().is_some() {
             let refusal = classify::whole(reply, &call.tags);
-            return follow(&step.after(first_control(call), &refusal));
+            return follow(&step.after(first_control(call, step), &refusal));
         }
         failed(call, reply)
     }
 
     /// The read after the write. What is not shown yet is waited for: the call starts again, and finds it.
-    fn verified(&self, call: &Call, set: &TagSet) -> Answer {
+    fn verified(&self, call: &Call, step: &Step, set: &TagSet) -> Answer {
         if !self.memory.is_shown(bucket_of(call), set) {
             return Answer::Failure(stale());
         }
-        self.memory.holds(bucket_of(call), changes(call), true);
-        done(call)
+        self.memory.holds(bucket_of(call), changes(call, step), true);
+        done(call, step)
     }
 
     /// S3 Control merges by itself: it gets the call's own tags, then the call's own removals.
@@ -123,8 +132,8 @@ impl Buckets {
                 return follow(&step.at(Stage::ControlUntag));
             }
             self.memory.learn_controlled(bucket);
-            self.memory.holds(bucket, changes(call), !self.verify);
-            return if self.verify { follow(&step.at(Stage::Verify)) } else { done(call) };
+            self.memory.holds(bucket, changes(call, step), !self.verify);
+            return if self.verify { follow(&step.at(Stage::Verify)) } else { done(call, step) };
         }
         let mut failure = classify::whole(reply, &call.tags);
         let refused = matches!(failure.kind, Kind::Denied | Kind::Rejected);
@@ -144,7 +153,8 @@ impl Buckets {
             Some(region) => self.go_elsewhere(call, step, reply, Elsewhere::Region(region.trim().to_owned())),
             None if reply.status == 404 => {
                 let words = "there is no bucket of that name";
-                Answer::Failure(Failure::new(Kind::Rejected, Blame::Unnamed, "NoSuchBucket", words))
+                let failure = Failure::new(Kind::Rejected, Blame::Unnamed, "NoSuchBucket", words);
+                Answer::Failure(Failure { missing: Missing::Yes, ..failure })
             }
             None if (300..400).contains(&reply.status) || reply.status == 400 => lost(step, reply),
             None => failed(call, reply),
@@ -176,25 +186,28 @@ impl Buckets {
             return lost(step, reply);
         }
         self.memory.learn_region(bucket, &region);
-        follow(&Step { stage: Stage::Read, region: Some(region), moved: true, refusal: step.refusal.clone() })
+        let refusal = step.refusal.clone();
+        follow(&Step { stage: Stage::Read, region: Some(region), moved: true, kept: Vec::new(), refusal })
     }
 }
 
 /// What a call does, key by key.
-fn changes(call: &Call) -> impl Iterator<Item = Change<'_>> {
-    set_by(call).map(|(key, value)| (key, Some(value))).chain(removed(call).map(|key| (key, None)))
+fn changes<'a>(call: &'a Call, step: &'a Step) -> impl Iterator<Item = Change<'a>> {
+    written_by(call, step).map(|(key, value)| (key, Some(value))).chain(removed(call).map(|key| (key, None)))
 }
 
 fn follow(step: &Step) -> Answer {
     Answer::FollowUp(step.memo())
 }
 
-fn first_control(call: &Call) -> Stage {
-    if set_by(call).next().is_some() { Stage::ControlTag } else { Stage::ControlUntag }
+fn first_control(call: &Call, step: &Step) -> Stage {
+    if written_by(call, step).next().is_some() { Stage::ControlTag } else { Stage::ControlUntag }
 }
 
-fn done(call: &Call) -> Answer {
-    Answer::Finished(vec![Fate::Tagged; call.resources.len()])
+fn done(call: &Call, step: &Step) -> Answer {
+    let kept = step.kept.iter().map(|key| key.as_str().into()).collect::<Vec<_>>();
+    let fate = if kept.is_empty() { Fate::Tagged } else { Fate::Kept(kept) };
+    Answer::Finished(vec![fate; call.resources.len()])
 }
 
 fn failed(call: &Call, reply: &HttpReply) -> Answer {

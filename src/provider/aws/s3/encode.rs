@@ -38,7 +38,7 @@ impl Buckets {
                 self.memory.writes(bucket);
                 self.write(&region, bucket, set)
             }
-            Stage::ControlTag => self.control_tag(&region, bucket, call),
+            Stage::ControlTag => self.control_tag(&region, bucket, call, &step),
             Stage::ControlUntag => self.control_untag(&region, bucket, call),
         };
         signed(Scope { service: "s3", region: &region }, request, credential, at)
@@ -83,9 +83,8 @@ impl Buckets {
         HttpRequest { method, url, headers, body: Vec::new() }
     }
 
-    fn control_tag(&self, region: &str, bucket: &str, call: &Call) -> HttpRequest {
-        let tags = call.tags.iter().map(|(key, value)| (&**key, &**value));
-        HttpRequest { body: set::write_control(tags), ..self.control(Method::Post, region, bucket) }
+    fn control_tag(&self, region: &str, bucket: &str, call: &Call, step: &Step) -> HttpRequest {
+        HttpRequest { body: set::write_control(written_by(call, step)), ..self.control(Method::Post, region, bucket) }
     }
 
     fn control_untag(&self, region: &str, bucket: &str, call: &Call) -> HttpRequest {
@@ -100,6 +99,11 @@ impl Buckets {
 pub(super) fn removed(call: &Call) -> impl Iterator<Item = &str> {
     let own = (call.op == Op::Unset).then_some(&call.tags).into_iter().flatten().map(|(key, _)| &**key);
     own.chain(call.also_unset.iter().map(|key| &**key))
+}
+
+/// The pairs that a call sets after its read: not those whose keys keep what they have.
+pub(super) fn written_by<'a>(call: &'a Call, step: &'a Step) -> impl Iterator<Item = (&'a str, &'a str)> {
+    set_by(call).filter(|(key, _)| !step.kept.iter().any(|kept| kept == key))
 }
 
 /// The pairs that a call sets.

@@ -30,6 +30,9 @@ pub(super) struct Step {
     pub(super) region: Option<String>,
     /// The call has been sent to another region already: that happens once.
     pub(super) moved: bool,
+    /// Keys of the call that had a value at the read, and keep it.
+    #[serde(default)]
+    pub(super) kept: Vec<String>,
     /// Code and words of the refusal that made the call take another way.
     pub(super) refusal: Option<(String, String)>,
 }
