@@ -59,17 +59,25 @@ fn one_version_stands_everywhere() {
 #[test]
 fn images_have_a_version() {
     let compose = value("docker-compose.yml");
-    let mut images: Vec<String> =
-        compose["services"].as_object().unwrap().values().map(|each| each["image"].as_str().unwrap().to_owned()).collect();
+    let mut images: Vec<String> = compose["services"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|each| each["image"].as_str().unwrap().to_owned())
+        .collect();
     let dockerfile = text("deploy/docker/Dockerfile");
     let stages: Vec<&str> = dockerfile.lines().filter_map(|line| line.split(" AS ").nth(1)).collect();
     let from = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM "));
-    images.extend(from.map(|from| from.split(' ').next().unwrap().to_owned()).filter(|from| !stages.contains(&from.as_str())));
+    images.extend(
+        from.map(|from| from.split(' ').next().unwrap().to_owned()).filter(|from| !stages.contains(&from.as_str())),
+    );
     assert!(images.len() > 6, "{images:?}");
     for image in images {
         let tag = image.rsplit('/').next().unwrap().split_once(':').map(|(_, tag)| tag);
         // Debian's release is in the name of the distroless image; its tags are `nonroot` and the like.
-        let pinned = |tag: &str| tag.starts_with(|first: char| first.is_ascii_digit() || first == 'v') || image.contains("debian12");
+        let pinned = |tag: &str| {
+            tag.starts_with(|first: char| first.is_ascii_digit() || first == 'v') || image.contains("debian12")
+        };
         assert!(tag.is_some_and(pinned), "{image}");
     }
 }

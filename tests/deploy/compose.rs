@@ -54,7 +54,8 @@ fn secrets_are_files_that_the_script_makes_and_git_leaves_alone() {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     };
     make();
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let read =
+        |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     for secret in compose["secrets"].as_object().unwrap().values() {
         let file = secret["file"].as_str().unwrap();
         let name = file.strip_prefix("./deploy/compose/secrets/").unwrap();

@@ -30,5 +30,7 @@ pub fn texts(array: &Value) -> Vec<&str> {
 
 /// Seconds, of `40s` or of a number.
 pub fn seconds(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| value.as_str().unwrap().trim_end_matches("sec").trim_end_matches('s').parse().unwrap())
+    value
+        .as_u64()
+        .unwrap_or_else(|| value.as_str().unwrap().trim_end_matches("sec").trim_end_matches('s').parse().unwrap())
 }

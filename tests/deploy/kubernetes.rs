@@ -24,16 +24,28 @@ fn rendered(helm: &Path, set: &[&str]) -> Result<String, String> {
         command.args(["--set", each]);
     });
     let made = command.output().unwrap();
-    if made.status.success() { Ok(String::from_utf8(made.stdout).unwrap()) } else { Err(String::from_utf8(made.stderr).unwrap()) }
+    if made.status.success() {
+        Ok(String::from_utf8(made.stdout).unwrap())
+    } else {
+        Err(String::from_utf8(made.stderr).unwrap())
+    }
 }
 
 /// Every kind of Kubernetes itself, strictly; other operators' kinds have no schema there.
 fn is_valid(programs: &Path, stream: &str) {
     let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
     std::fs::write(file.path(), stream).unwrap();
-    let said =
-        Command::new(programs.join("kubernetes-validate")).args(["--strict", "--quiet"]).arg(file.path()).output().unwrap();
-    assert!(said.status.success(), "{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    let said = Command::new(programs.join("kubernetes-validate"))
+        .args(["--strict", "--quiet"])
+        .arg(file.path())
+        .output()
+        .unwrap();
+    assert!(
+        said.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&said.stdout),
+        String::from_utf8_lossy(&said.stderr)
+    );
 }
 
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
@@ -76,7 +88,8 @@ fn is_restricted(objects: &[Value]) {
     ] {
         let found = of_kind(objects, kind);
         assert_eq!(found.len(), 1, "{kind}");
-        let selector = found[0].pointer(at).and_then(Value::as_object).unwrap_or_else(|| panic!("{kind} selects by label"));
+        let selector =
+            found[0].pointer(at).and_then(Value::as_object).unwrap_or_else(|| panic!("{kind} selects by label"));
         assert!(selector.len() >= 2, "{kind} selects too much");
         assert!(selector.iter().all(|(name, value)| labels.get(name) == Some(value)), "{kind}: {selector:?}");
     }
@@ -104,11 +117,17 @@ fn is_observed(objects: &[Value]) {
     assert!(selector.iter().all(|(name, value)| labels.get(name) == Some(value)), "{selector:?}");
     let job = monitor["spec"]["jobLabel"].as_str().unwrap();
     assert_eq!(labels[job], "tagmill", "TagmillDown looks for jobs that begin so");
-    assert_eq!(of_kind(objects, "PrometheusRule")[0]["spec"], super::files::value("deploy/prometheus/rules/tagmill.yml"));
+    assert_eq!(
+        of_kind(objects, "PrometheusRule")[0]["spec"],
+        super::files::value("deploy/prometheus/rules/tagmill.yml")
+    );
     let maps = of_kind(objects, "ConfigMap");
     let dashboards = maps.iter().find(|map| map["metadata"]["labels"]["grafana_dashboard"] == "1").unwrap();
     for (name, text) in dashboards["data"].as_object().unwrap() {
-        assert_eq!(text.as_str().unwrap().trim(), super::files::text(&format!("deploy/grafana/dashboards/{name}")).trim());
+        assert_eq!(
+            text.as_str().unwrap().trim(),
+            super::files::text(&format!("deploy/grafana/dashboards/{name}")).trim()
+        );
     }
     assert_eq!(dashboards["data"].as_object().unwrap().len(), 3);
 }
@@ -174,5 +193,8 @@ fn a_role_of_the_cloud_is_an_annotation_of_the_service_account() {
     let role = r"serviceAccount.annotations.eks\.amazonaws\.com/role-arn=arn:aws:iam::123456789012:role/tagmill";
     let objects = values(&rendered(&helm, &[role]).unwrap());
     let account = of_kind(&objects, "ServiceAccount")[0];
-    assert_eq!(account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"], "arn:aws:iam::123456789012:role/tagmill");
+    assert_eq!(
+        account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"],
+        "arn:aws:iam::123456789012:role/tagmill"
+    );
 }

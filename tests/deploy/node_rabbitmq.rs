@@ -31,7 +31,8 @@ async fn node_with_our_definitions_lets_the_user_work_under_the_prefix_and_nowhe
     std::fs::create_dir(&definitions).unwrap();
     std::fs::copy(path("deploy/rabbitmq/definitions.json"), definitions.join("10-tagmill.json")).unwrap();
     std::fs::copy(secrets.join("rabbitmq_users.json"), definitions.join("20-users.json")).unwrap();
-    let config = text("deploy/rabbitmq/rabbitmq.conf").replace("/etc/rabbitmq/definitions", definitions.to_str().unwrap());
+    let config =
+        text("deploy/rabbitmq/rabbitmq.conf").replace("/etc/rabbitmq/definitions", definitions.to_str().unwrap());
     let lines: Vec<&str> = config.lines().collect();
     let Some(node) = Setup::new().with_config(&lines).start().await else { return };
 

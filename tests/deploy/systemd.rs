@@ -43,7 +43,10 @@ fn every_secret_that_the_config_reads_is_loaded_by_the_unit() {
     let unit = text("deploy/systemd/tagmill-worker.service");
     let config = text("deploy/systemd/tagmill.yaml");
     let mut read = 0;
-    for (_, rest) in config.match_indices("/run/credentials/tagmill-worker.service/").map(|(at, found)| config.split_at(at + found.len())) {
+    for (_, rest) in config
+        .match_indices("/run/credentials/tagmill-worker.service/")
+        .map(|(at, found)| config.split_at(at + found.len()))
+    {
         let name: String = rest.chars().take_while(|each| each.is_alphanumeric() || *each == '_').collect();
         assert!(unit.contains(&format!("LoadCredential={name}:")), "{name}");
         read += 1;

@@ -64,7 +64,8 @@ pub fn helm() -> Option<PathBuf> {
 #[test]
 fn hadolint_has_nothing_to_say_about_the_dockerfile() {
     let Some(programs) = programs() else { return };
-    let said = Command::new(programs.join("hadolint")).arg(super::files::path("deploy/docker/Dockerfile")).output().unwrap();
+    let said =
+        Command::new(programs.join("hadolint")).arg(super::files::path("deploy/docker/Dockerfile")).output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
 }
 

@@ -30,7 +30,9 @@ fn each_loads_from_a_file_as_it_is() {
         assert_eq!(variables[0]["name"], "datasource", "{name}");
         let names: Vec<&str> = variables.iter().map(|variable| word(&variable["name"])).collect();
         assert_eq!(names, ["datasource", "provider", "lane"], "{name}");
-        assert!(array(&board["annotations"]["list"]).iter().any(|note| word(&note["expr"]).contains("tagmill_build_info")));
+        assert!(
+            array(&board["annotations"]["list"]).iter().any(|note| word(&note["expr"]).contains("tagmill_build_info"))
+        );
     }
 }
 
@@ -112,7 +114,9 @@ fn series(expression: &str) -> Vec<(&str, &str)> {
     let starts = starts.filter(|at| !expression[..*at].ends_with([':', '_']));
     let part = |at: usize| {
         let rest = &expression[at..];
-        rest.split_at(rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !"_:".contains(letter)).unwrap_or(rest.len()))
+        rest.split_at(
+            rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !"_:".contains(letter)).unwrap_or(rest.len()),
+        )
     };
     starts.map(part).collect()
 }
@@ -122,11 +126,20 @@ fn a_counter_is_never_shown_as_it_is_and_a_histogram_keeps_its_bounds() {
     for (place, expression) in expressions() {
         for (name, behind) in series(&expression).into_iter().filter(|(name, _)| !name.contains(':')) {
             let counter = ["_total", "_bucket", "_sum", "_count"].iter().any(|end| name.ends_with(end));
-            let behind = behind.split_once('}').map_or(behind, |(_, after)| if behind.starts_with('{') { after } else { behind });
-            assert_eq!(counter, behind.starts_with('[') && !expression.contains(&format!("changes({name}")) && !expression.contains(&format!("max_over_time({name}")),
-                "{place}: {name} in {expression}");
+            let behind = behind
+                .split_once('}')
+                .map_or(behind, |(_, after)| if behind.starts_with('{') { after } else { behind });
+            assert_eq!(
+                counter,
+                behind.starts_with('[')
+                    && !expression.contains(&format!("changes({name}"))
+                    && !expression.contains(&format!("max_over_time({name}")),
+                "{place}: {name} in {expression}"
+            );
         }
-        for (_, after) in expression.match_indices("histogram_quantile(").map(|(at, found)| expression[at..].split_at(found.len())) {
+        for (_, after) in
+            expression.match_indices("histogram_quantile(").map(|(at, found)| expression[at..].split_at(found.len()))
+        {
             let inner = after.split_once(", ").unwrap().1;
             assert!(inner.starts_with("sum by (le"), "{place}: {expression}");
             assert!(inner.contains("(rate(") && inner.contains("_bucket"), "{place}: {expression}");
@@ -137,16 +150,29 @@ fn a_counter_is_never_shown_as_it_is_and_a_histogram_keeps_its_bounds() {
 #[test]
 fn a_panel_on_lanes_hears_the_variables() {
     // What has no lane: fleet-wide gauges, the processes, and what comes in over HTTP.
-    let fleet = ["tagmill_dead_letters", "tagmill_poison_", "tagmill_unrouted_", "tagmill_broker_", "tagmill_http_",
-        "tagmill_ingest_", "tagmill_rule_", "tagmill_config_", "tagmill_build_info"];
+    let fleet = [
+        "tagmill_dead_letters",
+        "tagmill_poison_",
+        "tagmill_unrouted_",
+        "tagmill_broker_",
+        "tagmill_http_",
+        "tagmill_ingest_",
+        "tagmill_rule_",
+        "tagmill_config_",
+        "tagmill_build_info",
+    ];
     for (name, board) in dashboards() {
         for panel in panels(&board) {
             for target in array(&panel["targets"]) {
                 let expression = word(&target["expr"]);
                 for (series, behind) in series(expression) {
                     let lanes = !fleet.iter().any(|start| series.starts_with(start));
-                    assert_eq!(lanes, behind.starts_with("{") && behind.split('}').next().unwrap().contains("\"$provider\""),
-                        "{name}: {}: {series}", panel["title"]);
+                    assert_eq!(
+                        lanes,
+                        behind.starts_with("{") && behind.split('}').next().unwrap().contains("\"$provider\""),
+                        "{name}: {}: {series}",
+                        panel["title"]
+                    );
                 }
             }
         }

@@ -31,8 +31,8 @@ pub fn folder(name: &str) -> Vec<PathBuf> {
 pub fn dashboards() -> Vec<(String, Value)> {
     let read = |path: PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let board = serde_json::from_str(&fs::read_to_string(&path).unwrap())
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let board =
+            serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
         (name, board)
     };
     folder("deploy/grafana/dashboards").into_iter().map(read).collect()

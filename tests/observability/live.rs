@@ -60,16 +60,21 @@ fn look(prometheus: &Prometheus) -> (String, Vec<String>) {
         writeln!(shown, "==== {} ({name})", word(&board["title"])).unwrap();
         for panel in panels(&board) {
             let place = format!("{name}: {}", word(&panel["title"]));
-            writeln!(shown, "\n{} [{}]", word(&panel["title"]), word(&panel["fieldConfig"]["defaults"]["unit"])).unwrap();
+            writeln!(shown, "\n{} [{}]", word(&panel["title"]), word(&panel["fieldConfig"]["defaults"]["unit"]))
+                .unwrap();
             for target in array(&panel["targets"]) {
                 let found = prometheus.query(&shortened(word(&target["expr"])));
                 if found.is_empty() {
                     wrong.push(format!("{place}: nothing from {}", word(&target["expr"])));
                 }
                 for (labels, value) in found {
-                    let legend = labels.as_object().unwrap().iter().fold(word(&target["legendFormat"]).to_owned(), |text, (key, value)| {
-                        text.replace(&format!("{{{{{key}}}}}"), word(value))
-                    });
+                    let legend = labels
+                        .as_object()
+                        .unwrap()
+                        .iter()
+                        .fold(word(&target["legendFormat"]).to_owned(), |text, (key, value)| {
+                            text.replace(&format!("{{{{{key}}}}}"), word(value))
+                        });
                     writeln!(shown, "    {legend:<40} {value}").unwrap();
                     if !value.is_finite() {
                         wrong.push(format!("{place}: {legend} is {value}"));

@@ -59,7 +59,8 @@ fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
             for check in array(&case["promql_expr_test"]) {
                 for sample in array(&check["exp_samples"]) {
                     let label = |key: &str| {
-                        let rest = word(&sample["labels"]).split_once(&format!("{key}=\"")).map(|(_, rest)| rest.to_owned());
+                        let rest =
+                            word(&sample["labels"]).split_once(&format!("{key}=\"")).map(|(_, rest)| rest.to_owned());
                         rest.and_then(|rest| rest.split('"').next().map(str::to_owned)).unwrap_or_default()
                     };
                     fires.insert(["alertname", "severity", "case", "window", "result"].map(label).join(" "));
@@ -74,7 +75,9 @@ fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
     }
     for alert in alerts() {
         let label = |key: &str| word(&alert["labels"][key]).to_owned();
-        let key = [word(&alert["alert"]).to_owned(), label("severity"), label("case"), label("window"), label("result")].join(" ");
+        let key =
+            [word(&alert["alert"]).to_owned(), label("severity"), label("case"), label("window"), label("result")]
+                .join(" ");
         assert!(fires.contains(&key), "no case in which `{key}` fires");
     }
     assert_eq!(calm.iter().map(String::as_str).collect::<Vec<_>>(), NAMES);

@@ -14,7 +14,10 @@ fn every_alert_has_a_section_and_every_section_an_alert() {
 fn every_section_says_what_it_means_what_it_costs_how_to_look_and_what_to_do() {
     let page = text("docs/RUNBOOK.md");
     for section in page.split("\n## ").filter(|section| section.starts_with("Tagmill")) {
-        let heads: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("**")?.split_once("**").map(|(head, _)| head)).collect();
+        let heads: Vec<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("**")?.split_once("**").map(|(head, _)| head))
+            .collect();
         let name = section.lines().next().unwrap_or_default();
         assert_eq!(heads, ["Meaning.", "Impact.", "Diagnosis.", "Mitigation."], "{name}");
         let commands = ["tagmill ", "curl "].iter().any(|start| section.lines().any(|line| line.starts_with(start)));

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// What goes wrong on a lane; its name says which.
-pub const LANES: [&str; 9] =
-    ["good", "old", "behind", "expired", "outage", "orphan", "throttled", "poison", "paused"];
+pub const LANES: [&str; 9] = ["good", "old", "behind", "expired", "outage", "orphan", "throttled", "poison", "paused"];
 const PROVIDER: &str = "alibaba-ecs";
 const STATES: [&str; 8] = ["working", "idle", "paused", "auth_paused", "outage", "full", "waiting", "away"];
 const OUTCOMES: [&str; 3] = ["tagged", "unchanged", "dead"];
@@ -60,7 +59,13 @@ impl Process {
         let trouble = incidents && !self.owner;
         let p = format!("provider=\"{PROVIDER}\"");
         self.observe("tagmill_call_duration_seconds", &p, &[0.05, 0.1, 0.5, 1.0, 5.0], 0.1, 10.0 * passed);
-        self.observe("tagmill_call_resources", &p, &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0], 50.0, 10.0 * passed);
+        self.observe(
+            "tagmill_call_resources",
+            &p,
+            &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0],
+            50.0,
+            10.0 * passed,
+        );
         self.observe("tagmill_limiter_wait_seconds", &p, &[0.01, 0.1, 1.0, 10.0], 1.0, 10.0 * passed);
         self.observe("tagmill_event_to_tag_seconds", &p, &[1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 300.0], 2.0, passed);
         self.observe("tagmill_job_duration_seconds", &p, &[1.0, 10.0, 60.0, 300.0], 10.0, 5.0 * passed);
@@ -79,7 +84,11 @@ impl Process {
                     (_, "ignored") => 1.0,
                     _ => 0.0,
                 };
-                self.count("tagmill_ingest_events_total", &format!("source=\"{source}\",result=\"{result}\""), rate * passed);
+                self.count(
+                    "tagmill_ingest_events_total",
+                    &format!("source=\"{source}\",result=\"{result}\""),
+                    rate * passed,
+                );
             }
         }
         for result in ["accepted", "rejected", "unavailable"] {
@@ -118,7 +127,8 @@ impl Process {
         let labels = format!("lane=\"{lane}\",provider=\"{PROVIDER}\"");
         let own = if self.owner { passed } else { 0.0 };
         let (mut ok, mut throttled, mut failing, mut tagged, mut dead) = (2.0, 0.0, 0.0, 50.0, 0.0);
-        let (mut state, mut held, mut ready, mut consumers, mut age, mut rate) = ("working", 100.0, 5.0, 2.0, 30.0, 2.0);
+        let (mut state, mut held, mut ready, mut consumers, mut age, mut rate) =
+            ("working", 100.0, 5.0, 2.0, 30.0, 2.0);
         match incident {
             "old" => (ok, age) = (0.2, 7_200.0),
             "behind" => age = 90_000.0,
@@ -136,7 +146,13 @@ impl Process {
         self.count("tagmill_retries_total", &labels, own * throttled);
         self.count("tagmill_throttles_total", &labels, own * throttled);
         for outcome in OUTCOMES {
-            let rate = if outcome == "tagged" { tagged } else if outcome == "dead" { dead } else { 0.0 };
+            let rate = if outcome == "tagged" {
+                tagged
+            } else if outcome == "dead" {
+                dead
+            } else {
+                0.0
+            };
             self.count("tagmill_items_total", &format!("{labels},outcome=\"{outcome}\""), own * rate);
         }
         for reason in REASONS {
@@ -144,14 +160,26 @@ impl Process {
             self.count("tagmill_items_dead_total", &format!("{labels},reason=\"{reason}\""), own * rate);
         }
         for result in RESULTS {
-            let rate = if result == "ok" { ok } else if result == "throttled" { throttled } else if result == "transient" { failing } else { 0.0 };
+            let rate = if result == "ok" {
+                ok
+            } else if result == "throttled" {
+                throttled
+            } else if result == "transient" {
+                failing
+            } else {
+                0.0
+            };
             self.count("tagmill_calls_total", &format!("{labels},result=\"{result}\""), own * rate);
         }
         if !self.owner {
             (state, held, age, rate) = ("away", 0.0, 0.0, 0.0);
         }
         for one in STATES {
-            self.gauge("tagmill_lane_state", &format!("{labels},state=\"{one}\""), if one == state { 1.0 } else { 0.0 });
+            self.gauge(
+                "tagmill_lane_state",
+                &format!("{labels},state=\"{one}\""),
+                if one == state { 1.0 } else { 0.0 },
+            );
         }
         self.gauge("tagmill_rate_calls_per_second", &labels, rate);
         self.gauge("tagmill_rate_ceiling_calls_per_second", &labels, 2.0);
