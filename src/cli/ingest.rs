@@ -16,7 +16,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 /// Take jobs and events over HTTP and hand them to the broker; tag nothing.
 ///
@@ -53,8 +56,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let publisher = Publisher::start(place.address, "tagmill ingest publishing".into(), place.topology);
+    let (_config, configs) = watch::channel(Arc::new(config));
     let server =
-        match Server::start(&config, publisher.clone(), is_ready(&publisher), Arc::new(Vec::new), args.drain).await {
+        match Server::start(configs, publisher.clone(), is_ready(&publisher), Arc::new(Vec::new), args.drain).await {
             Ok(server) => server,
             Err(error) => return Ok(exit::because(exit::CONFIG, format!("{}: {error}", args.config.display()))),
         };

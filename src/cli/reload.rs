@@ -73,7 +73,6 @@ impl Reloader {
     }
 
     /// The config that is in force, and every one that takes its place.
-    #[allow(dead_code, reason = "for the server: its tokens and rules follow")]
     pub fn config(&self) -> watch::Receiver<Arc<Config>> {
         self.config.subscribe()
     }

@@ -15,7 +15,7 @@ use crate::{
     telemetry,
     worker::{self, LaneView, Member, Readiness, Service, Waits, Worker},
 };
-use std::{collections::HashMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -85,10 +85,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(service) => service,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
     };
-    let server = match serve(&config, &member, &service, args.drain).await {
-        Ok(server) => server,
-        Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
-    };
     tracing::info!(%name, lanes = lanes.len(), version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "working");
     let (served, every) = (args.lanes.clone(), Some(args.watch_config).filter(|every| !every.is_zero()));
     let choose = Box::new(move |config: &Config| {
@@ -97,16 +93,21 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(lanes)
     });
     let reloader = Reloader::new(args.config.clone(), config, (hangup, every), choose);
+    let server = match serve(reloader.config(), &member, &service, args.drain).await {
+        Ok(server) => server,
+        Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
+    };
     Ok(ExitCode::from(until_stopped(service, member, server, (signals, reloader), args.drain).await))
 }
 
 /// The HTTP interface, where the config wants one.
 async fn serve(
-    config: &Config,
+    configs: watch::Receiver<Arc<Config>>,
     member: &Member,
     service: &Service,
     drain: Duration,
 ) -> Result<Option<Server>, NoServer> {
+    let config = configs.borrow().clone();
     if config.server.is_none() && config.events.queues.is_empty() {
         return Ok(None);
     }
@@ -115,18 +116,17 @@ async fn serve(
         let now = readiness.borrow().clone();
         Ready::of(&now, now != Readiness::Starting)
     });
-    let views = service.views();
-    let providers: HashMap<LaneName, &'static str> =
-        config.lanes.iter().map(|lane| (lane.name.clone(), lane.provider.name)).collect();
+    let (views, known) = (service.watch_views(), configs.clone());
     let lanes_now: LanesNow = Arc::new(move || {
-        let now = worker::clock::wall();
+        let (now, config) = (worker::clock::wall(), known.borrow().clone());
         let view = |view: &watch::Receiver<LaneView>| {
             let view = view.borrow();
-            view.now(providers.get(&view.name).copied().unwrap_or_default(), now)
+            let lane = config.lanes.iter().find(|lane| lane.name == view.name);
+            view.now(lane.map_or("", |lane| lane.provider.name), now)
         };
-        views.iter().map(view).collect()
+        views.borrow().iter().map(view).collect()
     });
-    Server::start(config, member.broker().publisher().clone(), is_ready, lanes_now, drain).await.map(Some)
+    Server::start(configs, member.broker().publisher().clone(), is_ready, lanes_now, drain).await.map(Some)
 }
 
 /// The lanes to serve.

@@ -110,7 +110,7 @@ pub(super) async fn hand_on<P>(
 where
     P: From<Problem>,
 {
-    let now = clock::wall();
+    let (now, live) = (clock::wall(), state.live());
     let mut taken = Taken { events: events.len(), ..Taken::default() };
     let mut begun = Begun { state, keys: Vec::new() };
     let (mut messages, mut decisions) = (Vec::new(), Vec::new());
@@ -131,7 +131,7 @@ where
             }
             Standing::Fresh => begun.keys.push((event.source.clone(), event.id.clone())),
         }
-        let decision = state.rules.decide(event, &state.lanes, now);
+        let decision = live.rules.decide(event, &live.lanes, now);
         taken.ignored += usize::from(decision.ignored.is_some());
         taken.jobs += decision.jobs.len();
         for job in &decision.jobs {
@@ -243,7 +243,8 @@ pub(super) async fn rules(Shared(state): Shared<Arc<State>>) -> Json<Value> {
 
 /// Checks who signed events of Alibaba Cloud, where the config says so.
 async fn signed(state: &State, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Problem> {
-    let Some((expected, url)) = &state.expected else { return Ok(()) };
+    let live = state.live();
+    let Some((expected, url)) = &live.expected else { return Ok(()) };
     let headers = pairs(headers);
     let refused = |why: String| Problem::new(StatusCode::UNAUTHORIZED, why);
     let claim = expected.claim(&headers, now).map_err(|why| refused(why.to_string()))?;

@@ -94,9 +94,10 @@ fn read(state: &State, documents: &[&[u8]], what: &str, actor: &Actor) -> Result
 }
 
 fn unknown_lane(state: &State, lane: &LaneName) -> Option<String> {
-    if state.lanes.iter().any(|known| known.name == *lane) {
+    let lanes = &state.live().lanes;
+    if lanes.iter().any(|known| known.name == *lane) {
         return None;
     }
-    let hint = suggest::hint(lane.as_str(), state.lanes.iter().map(|lane| lane.name.as_str()));
+    let hint = suggest::hint(lane.as_str(), lanes.iter().map(|lane| lane.name.as_str()));
     Some(format!("the config has no such lane{hint}"))
 }

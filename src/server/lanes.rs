@@ -50,7 +50,7 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Result<Json<Value
     let desk = desk(&state, "server look").await?;
     let looked = async {
         let mut asker = Asker::new(&desk.link).await?;
-        let snapshot = look::look(&desk.link, &mut asker, &state.lanes).await;
+        let snapshot = look::look(&desk.link, &mut asker, &state.live().lanes).await;
         if let Some(asker) = asker {
             asker.close().await;
         }
@@ -94,7 +94,7 @@ async fn order(
     done: &'static str,
     change: impl Fn(&mut Orders, &LaneName, jiff::Timestamp),
 ) -> Result<Json<Value>, Problem> {
-    let in_config: Vec<LaneName> = state.lanes.iter().map(|lane| lane.name.clone()).collect();
+    let in_config: Vec<LaneName> = state.live().lanes.iter().map(|lane| lane.name.clone()).collect();
     let lane = LaneName::new(&name).map_err(|why| Problem::not_found(why.to_string()))?;
     let desk = desk(&state, "server order").await?;
     let given = async {

@@ -34,14 +34,14 @@ pub use state::{IsReady, LanesNow, Ready};
 use crate::{
     broker::rabbitmq::Publisher,
     config::{Config, Server as Settings},
-    event::{Rules, Seen, Source, signature::Expected},
+    event::{Rules, Seen, Source},
     fleet::place,
     telemetry::Metrics,
 };
 use state::State;
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, RwLock},
     time::Duration,
 };
 use tokio::{
@@ -82,21 +82,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens and answers. `publisher` is the connection for what is handed in; `lanes_now` says how the lanes of this
+    /// Listens and answers as the newest config says. `publisher` is the connection for what is handed in; `lanes_now` says how the lanes of this
     /// process are; `drain` is how long requests on their way may take at the end.
     pub async fn start(
-        config: &Config,
+        mut configs: watch::Receiver<Arc<Config>>,
         publisher: Publisher,
         is_ready: IsReady,
         lanes_now: LanesNow,
         drain: Duration,
     ) -> Result<Self, NoServer> {
-        let broker = place::broker(config)?.clone();
+        let config = configs.borrow_and_update().clone();
+        let broker = place::broker(&config)?.clone();
         let server = config.server.clone().unwrap_or_default();
-        let secret =
-            |field| move |error: crate::config::SecretError| NoServer::Secret { field, why: error.to_string() };
-        let guard = auth::Guard::new(&server).map_err(secret("server.tokens"))?;
-        let expected = expected(config).map_err(secret("events.alibaba.token"))?;
+        let live = state::Live::of(&config)?;
         let listener =
             TcpListener::bind(server.listen).await.map_err(|error| NoServer::Listen(server.listen, error))?;
         let address = listener.local_addr().map_err(|error| NoServer::Listen(server.listen, error))?;
@@ -106,15 +104,12 @@ impl Server {
         let (home, at_home) = watch::channel(false);
         let state = Arc::new(State {
             names: place::names(&broker)?,
-            lanes: state::facts(config),
-            rules: Arc::clone(&config.rules),
-            guard,
+            live: RwLock::new(Arc::new(live)),
             publisher,
             seen: Mutex::new(Seen::new(config.events.dedup)),
             tally: tally::Tally::new(&config.rules),
             recent: recent.clone(),
             certificates: certificates::Certificates::default(),
-            expected,
             is_ready,
             at_home,
             metrics: metrics(&config.rules),
@@ -129,14 +124,15 @@ impl Server {
             broker: broker.clone(),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(home::make(broker.clone(), state.lanes.clone(), home));
+        tasks.spawn(home::make(broker.clone(), state.live().lanes.clone(), home));
+        tasks.spawn(follow(Arc::clone(&state), configs));
         tasks.spawn(recent.listen(broker));
         for queue in &config.events.queues {
             tasks.spawn(queues::consume(Arc::clone(&state), queue.clone()));
         }
         let mut serving = JoinSet::new();
         serving.spawn(listen::serve(listener, routes::router(&state), concurrency, stopped, drain));
-        let (tokens, rules) = (state.guard.is_closed(), state.rules.names().count());
+        let (tokens, rules) = (state.live().guard.is_closed(), config.rules.names().count());
         tracing::info!(%address, tokens, rules, queues = config.events.queues.len(), "listening");
         Ok(Self { address, tasks, stop, serving })
     }
@@ -154,6 +150,17 @@ impl Server {
     }
 }
 
+/// Takes over what changes in the config, for ever. Lanes that are new have their queues first.
+async fn follow(state: Arc<State>, mut configs: watch::Receiver<Arc<Config>>) {
+    while configs.changed().await.is_ok() {
+        let config = configs.borrow_and_update().clone();
+        let (home, _) = watch::channel(false);
+        let lanes = config.lanes.iter().map(crate::config::LaneConfig::facts).collect();
+        home::make(state.broker.clone(), lanes, home).await;
+        state.follow(&config);
+    }
+}
+
 /// The counts of the server, those of sources and rules at nought.
 fn metrics(rules: &Rules) -> Metrics {
     let metrics = Metrics::new();
@@ -164,16 +171,6 @@ fn metrics(rules: &Rules) -> Metrics {
         metrics.rule(rule);
     }
     metrics
-}
-
-/// What events of Alibaba Cloud have to show, where that is checked.
-fn expected(config: &Config) -> Result<Option<(Expected, String)>, crate::config::SecretError> {
-    let alibaba = &config.events.alibaba;
-    let Some(url) = alibaba.url.clone().filter(|_| alibaba.verify) else { return Ok(None) };
-    let env = |name: &str| std::env::var(name).ok();
-    let token = alibaba.token.as_ref().map(|token| token.resolve(&env)).transpose()?;
-    let token = token.as_ref().map(secrecy::ExposeSecret::expose_secret);
-    Ok(Some((Expected::new(&alibaba.regions, token), url)))
 }
 
 /// The settings of a config that has none: this machine only.

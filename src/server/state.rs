@@ -1,16 +1,16 @@
 //! What all requests share.
 
-use super::{auth::Guard, certificates::Certificates, recent::Recent, tally::Tally};
+use super::{NoServer, auth::Guard, certificates::Certificates, recent::Recent, tally::Tally};
 use crate::{
     broker::rabbitmq::Publisher,
-    config::{Broker, Config, Server},
+    config::{Broker, Config, SecretError, Server},
     event::{LaneFacts, Rules, Seen, signature::Expected},
     fleet::look::Snapshot,
     telemetry::{LaneNow, Metrics},
     worker::Readiness,
 };
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Instant,
 };
 use tokio::sync::{Semaphore, watch};
@@ -47,17 +47,14 @@ pub(super) type Look = Option<(Instant, Arc<Snapshot>)>;
 pub(super) struct State {
     pub(super) server: Server,
     pub(super) broker: Broker,
-    pub(super) lanes: Vec<LaneFacts>,
-    pub(super) rules: Arc<Rules>,
-    pub(super) guard: Guard,
+    /// What follows the config.
+    pub(super) live: RwLock<Arc<Live>>,
     pub(super) publisher: Publisher,
     pub(super) names: crate::broker::rabbitmq::Names,
     pub(super) seen: Mutex<Seen>,
     pub(super) tally: Tally,
     pub(super) recent: Recent,
     pub(super) certificates: Certificates,
-    /// How Alibaba Cloud's events are known, where that is checked.
-    pub(super) expected: Option<(Expected, String)>,
     pub(super) is_ready: IsReady,
     pub(super) metrics: Metrics,
     /// How the lanes of this process are; none in a process that works on none.
@@ -76,14 +73,67 @@ pub(super) struct State {
     pub(super) stop: watch::Receiver<bool>,
 }
 
+/// What follows the config of a worker that runs.
+pub(super) struct Live {
+    pub(super) lanes: Vec<LaneFacts>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) guard: Guard,
+    /// How Alibaba Cloud's events are known, where that is checked.
+    pub(super) expected: Option<(Expected, String)>,
+}
+
+impl Live {
+    /// What a config says. A secret that cannot be had is an error.
+    pub(super) fn of(config: &Config) -> Result<Self, NoServer> {
+        let secret = |field| move |error: SecretError| NoServer::Secret { field, why: error.to_string() };
+        let server = config.server.clone().unwrap_or_default();
+        Ok(Self {
+            lanes: config.lanes.iter().map(crate::config::LaneConfig::facts).collect(),
+            rules: Arc::clone(&config.rules),
+            guard: Guard::new(&server).map_err(secret("server.tokens"))?,
+            expected: expected(config).map_err(secret("events.alibaba.token"))?,
+        })
+    }
+}
+
+/// What events of Alibaba Cloud have to show, where that is checked.
+fn expected(config: &Config) -> Result<Option<(Expected, String)>, SecretError> {
+    let alibaba = &config.events.alibaba;
+    let Some(url) = alibaba.url.clone().filter(|_| alibaba.verify) else { return Ok(None) };
+    let env = |name: &str| std::env::var(name).ok();
+    let token = alibaba.token.as_ref().map(|token| token.resolve(&env)).transpose()?;
+    let token = token.as_ref().map(secrecy::ExposeSecret::expose_secret);
+    Ok(Some((Expected::new(&alibaba.regions, token), url)))
+}
+
 impl State {
+    /// What is in force now; a request that began with it may end with it.
+    pub(super) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Follows another config, but for what takes a restart. Somebody who could be reached from elsewhere must not lose
+    /// the tokens that kept others out.
+    pub(super) fn follow(&self, config: &Config) {
+        match Live::of(config) {
+            Ok(live) if !live.guard.is_closed() && !self.server.listen.ip().is_loopback() => {
+                tracing::error!(
+                    "the server listens beyond this machine and goes on with its old tokens, rules and lanes: without tokens it takes a restart"
+                );
+            }
+            Ok(live) => {
+                self.tally.follow(&live.rules);
+                for rule in live.rules.names() {
+                    self.metrics.rule(rule);
+                }
+                *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+            }
+            Err(error) => tracing::error!(%error, "the server goes on with its old tokens, rules and lanes"),
+        }
+    }
+
     /// The window of events that were taken.
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The lanes of a config as events and looks need them.
-pub(super) fn facts(config: &Config) -> Vec<LaneFacts> {
-    config.lanes.iter().map(crate::config::LaneConfig::facts).collect()
 }

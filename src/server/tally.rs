@@ -45,13 +45,24 @@ impl Tally {
         Self { rules: Mutex::new(rules.collect()) }
     }
 
+    /// Goes on with these rules: those of the same name keep their counts.
+    pub(super) fn follow(&self, rules: &Rules) {
+        let fresh = Self::new(rules).rules();
+        let mut known = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = |new: RuleTally| match known.iter().find(|old| old.name == new.name) {
+            Some(old) => RuleTally { source: new.source, ..old.clone() },
+            None => new,
+        };
+        let all = fresh.into_iter().map(kept).collect();
+        *known = all;
+    }
+
     /// Counts what followed from an event.
     pub(super) fn add(&self, decision: &Decision, now: Timestamp) {
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        for (tally, outcome) in rules.iter_mut().zip(&decision.rules) {
-            if outcome.met == Met::NotForIt {
-                continue;
-            }
+        for outcome in decision.rules.iter().filter(|outcome| outcome.met != Met::NotForIt) {
+            // A rule that left the config a moment ago is counted no more.
+            let Some(tally) = rules.iter_mut().find(|tally| tally.name == outcome.rule) else { continue };
             tally.events += 1;
             if outcome.met != Met::Yes || decision.ignored.is_some() {
                 continue;

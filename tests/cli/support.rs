@@ -304,6 +304,7 @@ impl Running {
     }
 
     /// Its process id.
+    #[allow(dead_code, reason = "the tests of a fleet ask for it")]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
