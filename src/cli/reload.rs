@@ -51,14 +51,19 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// `every` is the time between two looks at the file; none where nobody looks.
-    pub fn new(path: PathBuf, config: Config, (hangup, every): (Signal, Option<Duration>), choose: Choose) -> Self {
+    /// `read` is the digest of the file from before it was read. `every` is the time between two looks at the file; none where nobody looks.
+    pub fn new(
+        path: PathBuf,
+        config: Config,
+        read: Option<u64>,
+        (hangup, every): (Signal, Option<Duration>),
+        choose: Choose,
+    ) -> Self {
         let look = every.map(|every| {
             let mut look = tokio::time::interval(every.max(Duration::from_millis(1)));
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
             look
         });
-        let read = digest(&path);
         let reloads = Reloads { last_was_ok: true, taken_over_at: clock::wall(), ok: 0, refused: 0 };
         Self {
             path,
@@ -151,12 +156,14 @@ impl Reloader {
 
 /// What differs and cannot be taken over by a worker that runs.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let listen = |config: &Config| config.server.as_ref().map(|server| server.listen);
+    // Its tokens follow by themselves, and so do rules.
+    let fixed = |config: &Config| config.server.as_ref().map(|server| (server.listen, server.limits));
     [
         ("broker", old.broker != new.broker),
         ("state", old.state != new.state),
-        ("server.listen", listen(old) != listen(new)),
+        ("server (listen, limits)", fixed(old) != fixed(new)),
         ("events.queues", old.events.queues != new.events.queues),
+        ("events.dedup", old.events.dedup != new.events.dedup),
     ]
     .into_iter()
     .filter_map(|(field, differs)| differs.then_some(field))

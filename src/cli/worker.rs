@@ -62,6 +62,8 @@ impl Args {
 
 /// Serves lanes until it is told to stop.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    // Before it is read: what changes while we start is seen as a change.
+    let read = worker::digest(&args.config);
     let config = match config::load(&args.config) {
         Ok(config) => config,
         Err(error) => return Ok(exit::because(exit::CONFIG, error)),
@@ -92,7 +94,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         fits(&lanes, heartbeat)?;
         Ok(lanes)
     });
-    let reloader = Reloader::new(args.config.clone(), config, (hangup, every), choose);
+    let reloader = Reloader::new(args.config.clone(), config, read, (hangup, every), choose);
     let server = match serve(reloader.config(), &member, &service, args.drain).await {
         Ok(server) => server,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),

@@ -156,11 +156,12 @@ impl Fleet {
         })
     }
 
-    /// The jobs that lie in a lane, in order, each read as a worker reads it.
+    /// The jobs that lie in the ordinary queue of a lane, in order, each read as a worker reads it.
     pub fn jobs(&self, letter: &str) -> Vec<Job> {
         let messages = self.messages(&self.lane_queue(letter));
         let job = |message: Delivery| parse::job(&message.data, &Defaults::default()).unwrap();
-        messages.into_iter().map(job).collect()
+        let bell = br#"{"tagmill":"bell"}"#;
+        messages.into_iter().filter(|message| message.data != bell).map(job).collect()
     }
 
     pub fn dead(&self) -> Vec<Delivery> {
