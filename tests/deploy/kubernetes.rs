@@ -20,9 +20,9 @@ fn kustomized(programs: &Path, overlay: &str) -> String {
 fn rendered(helm: &Path, set: &[&str]) -> Result<String, String> {
     let mut command = Command::new(helm);
     command.args(["template", "tagmill"]).arg(path("deploy/helm/tagmill"));
-    set.iter().for_each(|each| {
+    for each in set {
         command.args(["--set", each]);
-    });
+    }
     let made = command.output().unwrap();
     if made.status.success() {
         Ok(String::from_utf8(made.stdout).unwrap())
