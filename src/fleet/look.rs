@@ -53,6 +53,8 @@ pub struct Lane {
     pub owner: Option<(String, LaneReport)>,
     /// Since when it is paused by an order.
     pub paused_since: Option<Timestamp>,
+    /// Until it is empty at its pace; nothing where that cannot be said. One look says nothing: see [`super::eta`].
+    pub eta: Option<Duration>,
 }
 
 /// How a lane is, in a word.
@@ -199,6 +201,7 @@ impl Snapshot {
             "paused": paused,
             "outage": report.is_some_and(|report| report.outage),
             "full": report.is_some_and(|report| report.full),
+            "eta_seconds": lane.eta.map(|eta| eta.as_secs()),
             "counts": report.map(|report| report.counts),
             "notes": lane.notes(&self.workers),
         })
@@ -239,7 +242,7 @@ pub async fn look(link: &Link, asker: &mut Option<Asker>, config: &[LaneFacts]) 
         }
         let facts = config.iter().find(|lane| lane.name == name).cloned();
         let paused_since = snapshot.orders.paused.get(&name).copied();
-        snapshot.lanes.push(Lane { name, facts, queue, owner: None, paused_since });
+        snapshot.lanes.push(Lane { name, facts, queue, owner: None, paused_since, eta: None });
     }
     gauge.close().await;
     if let Some(asker) = asker {
@@ -285,7 +288,7 @@ mod tests {
         let mut report = LaneReport::waiting(name.clone());
         report.state = LaneState::Active;
         let queue = Some(Depth { ready: 0, consumers: 1 });
-        let mut lane = Lane { name, facts: Some(facts("a")), queue, owner: None, paused_since: None };
+        let mut lane = Lane { name, facts: Some(facts("a")), queue, owner: None, paused_since: None, eta: None };
         change(&mut lane, &mut report);
         lane.owner = lane.queue.filter(|queue| queue.consumers > 0).map(|_| ("w".to_owned(), report));
         lane

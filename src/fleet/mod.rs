@@ -2,6 +2,7 @@
 
 pub mod dead;
 pub mod desk;
+pub mod eta;
 pub mod look;
 pub mod place;
 

@@ -15,7 +15,10 @@ use axum::{
     extract::{Path, State as Shared},
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 /// A look younger than that is good enough for whoever asks.
 const FRESH: Duration = Duration::from_secs(1);
@@ -55,7 +58,13 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Result<Json<Value
     };
     let snapshot = looked.await;
     desk.close().await;
-    let snapshot = Arc::new(snapshot.map_err(|error| away(&error))?);
+    let mut snapshot = snapshot.map_err(|error| away(&error))?;
+    {
+        let mut pace = state.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = clock::monotonic().saturating_duration_since(pace.0);
+        pace.1.observe(&mut snapshot, at);
+    }
+    let snapshot = Arc::new(snapshot);
     *last = Some((clock::monotonic(), Arc::clone(&snapshot)));
     Ok(Json(snapshot.document()))
 }

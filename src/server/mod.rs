@@ -119,6 +119,7 @@ impl Server {
             reading: Semaphore::new(READ_AT_ONCE),
             room: Arc::new(Semaphore::new(concurrency)),
             look: tokio::sync::Mutex::default(),
+            pace: std::sync::Mutex::new((crate::worker::clock::monotonic(), crate::fleet::eta::Pace::default())),
             desk: tokio::sync::Mutex::default(),
             stop: stopped.clone(),
             server,

@@ -66,6 +66,8 @@ pub(super) struct State {
     pub(super) room: Arc<Semaphore>,
     /// The last look at the fleet; the lock is held while one is taken, so that many who ask cost one.
     pub(super) look: tokio::sync::Mutex<Look>,
+    /// How backlogs have shrunk, and since when that is watched.
+    pub(super) pace: Mutex<(Instant, crate::fleet::eta::Pace)>,
     /// One at a time works on the dead letters.
     pub(super) desk: tokio::sync::Mutex<()>,
     pub(super) stop: watch::Receiver<bool>,

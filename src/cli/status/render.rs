@@ -1,65 +1,124 @@
-//! A fleet for people and for programs.
+//! A fleet for people and for programs, from the document that `GET /v1/lanes` answers with too.
 
-use crate::{
-    broker::rabbitmq::control::WorkerReport,
-    cli::report::{self, Cell, Output, Table},
-    fleet::look::Snapshot,
-};
+use crate::cli::report::{self, Cell, Output, Table};
 use jiff::Timestamp;
+use serde_json::Value;
 use std::{fmt::Write as _, time::Duration};
 
 /// The fleet as text.
-pub(super) fn text(fleet: &Snapshot, output: Output, now: Timestamp) -> String {
+pub(super) fn text(fleet: &Value, output: Output, now: Timestamp) -> String {
     match output {
         Output::Table => table(fleet, now),
-        Output::Json => format!("{}\n", fleet.document()),
-        Output::Ndjson => fleet.lanes.iter().fold(String::new(), |mut lines, each| {
+        Output::Json => format!("{fleet}\n"),
+        Output::Ndjson => each(fleet, "lanes").iter().fold(String::new(), |mut lines, lane| {
             // Writing to a String cannot fail.
-            let _ = writeln!(lines, "{}", fleet.lane_document(each));
+            let _ = writeln!(lines, "{lane}");
             lines
         }),
     }
 }
 
-fn table(fleet: &Snapshot, now: Timestamp) -> String {
-    let mut table = Table::new(&["lane", "state", "ready", "held", "oldest", "calls/s", "worker", ""]);
-    for lane in &fleet.lanes {
-        let owner = lane.owner.as_ref();
-        let number = |number: Option<u64>| Cell::right(number.map_or_else(|| "-".to_owned(), report::thousands));
-        let oldest = owner.and_then(|(_, report)| report.oldest_seconds);
-        let rate = |report: &crate::broker::rabbitmq::control::LaneReport| {
-            format!("{:.1} of {:.1}", report.rate, report.ceiling)
+fn each<'a>(of: &'a Value, key: &str) -> &'a [Value] {
+    of.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn number(of: &Value, key: &str) -> Option<u64> {
+    of.get(key).and_then(Value::as_u64)
+}
+
+fn word(of: &Value, key: &str) -> String {
+    of.get(key).and_then(Value::as_str).map_or_else(|| "-".to_owned(), report::plain)
+}
+
+fn table(fleet: &Value, now: Timestamp) -> String {
+    let lanes = each(fleet, "lanes");
+    // One look knows no pace: the column is there when there is something in it.
+    let with_eta = lanes.iter().any(|lane| number(lane, "eta_seconds").is_some());
+    let mut head = vec!["lane", "state", "ready", "held", "oldest", "calls/s"];
+    head.extend(with_eta.then_some("empty in"));
+    head.extend(["worker", ""]);
+    let mut table = Table::new(&head);
+    for lane in lanes {
+        let count = |key: &str| Cell::right(number(lane, key).map_or_else(|| "-".to_owned(), report::thousands));
+        let time = |key: &str| {
+            let seconds = number(lane, key).map(Duration::from_secs);
+            Cell::right(seconds.map_or_else(|| "-".to_owned(), report::duration))
         };
-        table.row(vec![
-            Cell::text(lane.name.as_str()),
-            Cell::text(lane.state().text()),
-            number(lane.queue.map(|queue| queue.ready)),
-            number(owner.map(|(_, report)| report.held)),
-            Cell::right(oldest.map_or_else(|| "-".to_owned(), |age| report::duration(Duration::from_secs(age)))),
-            Cell::right(owner.map_or_else(|| "-".to_owned(), |(_, report)| rate(report))),
-            Cell::text(owner.map_or("-", |(worker, _)| worker)),
-            Cell::text(&lane.notes(&fleet.workers).join("; ")),
-        ]);
+        let calls = |key: &str| lane.get(key).and_then(Value::as_f64);
+        let rate = calls("rate").zip(calls("ceiling"));
+        let notes: Vec<&str> = each(lane, "notes").iter().filter_map(Value::as_str).collect();
+        let mut row = vec![
+            Cell::text(&word(lane, "name")),
+            Cell::text(&word(lane, "state")),
+            count("ready"),
+            count("held"),
+            time("oldest_seconds"),
+            Cell::right(rate.map_or_else(|| "-".to_owned(), |(rate, ceiling)| format!("{rate:.1} of {ceiling:.1}"))),
+        ];
+        row.extend(with_eta.then(|| time("eta_seconds")));
+        row.extend([Cell::text(&word(lane, "worker")), Cell::text(&report::plain(&notes.join("; ")))]);
+        table.row(row);
     }
     let mut text = table.render();
-    let count = |number: Option<u64>| number.map_or_else(|| "none declared".to_owned(), report::thousands);
-    let (dead, poison, unrouted) = (count(fleet.dead), count(fleet.poison), count(fleet.unrouted));
+    let count = |key: &str| number(fleet, key).map_or_else(|| "none declared".to_owned(), report::thousands);
+    let (dead, poison, unrouted) = (count("dead"), count("poison"), count("unrouted"));
     // Writing to a String cannot fail.
     let _ = writeln!(text, "\ndead letters: {dead}; handed out too often: {poison}; for unknown lanes: {unrouted}");
-    match fleet.workers.as_slice() {
+    match each(fleet, "workers") {
         [] => text.push_str("no worker has answered\n"),
         workers => workers.iter().for_each(|each| {
-            let _ = writeln!(text, "worker {}", worker(each, now));
+            let _ = writeln!(text, "worker {}", worker(each, lanes, now));
         }),
     }
     text
 }
 
-fn worker(report: &WorkerReport, now: Timestamp) -> String {
-    let WorkerReport { worker, host, pid, version, started_at, lanes, .. } = report;
-    let active = lanes.iter().filter(|lane| lane.held > 0).count();
-    let age = Duration::try_from(now.duration_since(*started_at)).unwrap_or_default();
-    let age = report::duration(age);
-    let (worker, host, version) = (report::plain(worker), report::plain(host), report::plain(version));
-    format!("{worker}: {host}, process {pid}, version {version}, up {age}, {active} of {} lanes at work", lanes.len())
+fn worker(of: &Value, lanes: &[Value], now: Timestamp) -> String {
+    let name = word(of, "worker");
+    let at_work = |lane: &&Value| word(lane, "worker") == name && number(lane, "held").is_some_and(|held| held > 0);
+    let active = lanes.iter().filter(at_work).count();
+    let started = of.get("started_at").and_then(Value::as_str).and_then(|at| at.parse::<Timestamp>().ok());
+    let age = started.and_then(|at| Duration::try_from(now.duration_since(at)).ok()).unwrap_or_default();
+    let (host, version, age) = (word(of, "host"), word(of, "version"), report::duration(age));
+    let (pid, all) = (number(of, "pid").unwrap_or_default(), number(of, "lanes").unwrap_or_default());
+    format!("{name}: {host}, process {pid}, version {version}, up {age}, {active} of {all} lanes at work")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fleet(eta: &Value) -> Value {
+        json!({
+            "lanes": [{"name": "a", "state": "working", "ready": 1200, "held": 7, "oldest_seconds": 61, "rate": 2.0,
+                "ceiling": 4.0, "worker": "w", "notes": ["one", "two"], "eta_seconds": eta}],
+            "dead": 3, "poison": 0, "unrouted": null,
+            "workers": [{"worker": "w", "host": "h", "pid": 9, "version": "1", "started_at": "2026-01-01T00:00:00Z",
+                "lanes": 2}],
+        })
+    }
+
+    fn shown(eta: &Value) -> String {
+        table(&fleet(eta), "2026-01-01T00:01:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn the_table_says_when_a_lane_will_be_empty_and_leaves_the_column_out_where_nothing_is_known() {
+        assert!(shown(&json!(90)).contains("empty in"), "{}", shown(&json!(90)));
+        assert!(!shown(&Value::Null).contains("empty in"), "{}", shown(&Value::Null));
+    }
+
+    #[test]
+    fn the_table_says_what_the_document_says() {
+        let text = shown(&Value::Null);
+        assert!(text.contains("2.0 of 4.0") && text.contains("one; two"), "{text}");
+        assert!(text.contains("dead letters: 3; handed out too often: 0; for unknown lanes: none declared"), "{text}");
+        assert!(text.contains("w: h, process 9, version 1") && text.contains("1 of 2 lanes at work"), "{text}");
+    }
+
+    #[test]
+    fn a_document_without_anything_is_an_empty_fleet() {
+        assert!(table(&json!({}), Timestamp::UNIX_EPOCH).contains("no worker has answered"));
+    }
 }
