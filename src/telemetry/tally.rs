@@ -147,7 +147,9 @@ mod tests {
     #[test]
     fn a_spread_tells_buckets_that_hold_all_below_them() {
         let mut spread = Spread::new(&[1.0, 2.5]);
-        [0.5, 1.0, 2.0, 9.0, -1.0].into_iter().for_each(|value| spread.add(value));
+        for value in [0.5, 1.0, 2.0, 9.0, -1.0] {
+            spread.add(value);
+        }
         let mut other = Spread::new(&[1.0, 2.5]);
         other.add(2.0);
         spread.join(&other);

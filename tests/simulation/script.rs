@@ -221,5 +221,5 @@ fn late(seed: u64, names: &[String], horizon: u64, faults: Faults, events: &mut 
 
 /// A time of the simulation as the wall clock shows it.
 pub fn wall(at: Now) -> Timestamp {
-    Timestamp::from_nanosecond(at.as_nanos() as i128).expect("a time")
+    Timestamp::from_nanosecond(at.as_nanos().cast_signed()).expect("a time")
 }
