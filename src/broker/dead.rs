@@ -1,7 +1,7 @@
 //! A dead letter as operators pick it: what is known of it, which ones are meant, how many they are.
 
 use crate::job::{JobId, LaneName};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Characters of a failure's message that a list shows; the dead letter has all of it.
@@ -89,4 +89,14 @@ pub enum Pick {
     Ids(Vec<String>),
     /// All that pass.
     Matching(DeadFilter),
+}
+
+/// An age: a number with `s`, `m`, `h`, `d` or `w`, or several of them up to hours (`1h 30m`).
+pub fn age(text: &str) -> Result<SignedDuration, String> {
+    let whole = |unit: char, hours: i64| {
+        let count: i64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        SignedDuration::try_from_hours(count.checked_mul(hours)?)
+    };
+    let age = whole('d', 24).or_else(|| whole('w', 24 * 7)).or_else(|| text.parse().ok());
+    age.filter(|age| !age.is_negative()).ok_or_else(|| "give an age such as 90s, 30m, 2h, 7d or 4w".to_owned())
 }

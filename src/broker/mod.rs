@@ -8,7 +8,7 @@ mod dead;
 mod orders;
 
 pub use crate::job::{Mark, Ticket};
-pub use dead::{DeadCount, DeadEntry, DeadFilter, Pick, StoredDead};
+pub use dead::{DeadCount, DeadEntry, DeadFilter, Pick, StoredDead, age};
 pub use orders::{CancelOrder, Orders};
 
 use crate::job::{DeadLetter, LaneName, Receipt};

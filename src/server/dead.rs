@@ -8,7 +8,7 @@ use super::{
     state::State,
 };
 use crate::{
-    broker::{BrokerError, DeadCount, DeadFilter, Pick, StoredDead},
+    broker::{BrokerError, DeadCount, DeadFilter, Pick, StoredDead, age},
     fleet::Dead,
     job::{JobId, LaneName},
     worker::clock,
@@ -19,7 +19,7 @@ use axum::{
     http::StatusCode,
 };
 use base64::Engine as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -83,25 +83,15 @@ struct Expect {
     letters: u64,
 }
 
-/// An age as the command line takes it.
-fn age(text: &str) -> Option<SignedDuration> {
-    let whole = |unit: char, hours: i64| {
-        let count: i64 = text.strip_suffix(unit)?.trim().parse().ok()?;
-        SignedDuration::try_from_hours(count.checked_mul(hours)?)
-    };
-    let age = whole('d', 24).or_else(|| whole('w', 24 * 7)).or_else(|| text.parse().ok());
-    age.filter(|age| !age.is_negative())
-}
-
 impl Filter {
     fn read(&self, now: Timestamp, wrong: &mut Vec<Detail>) -> DeadFilter {
         let mut bad = |at: &str, message: &str| wrong.push(Detail { at: at.to_owned(), message: message.to_owned() });
-        let mut ago = |at: &str, text: &Option<String>| {
-            let age = text.as_ref().map(|text| age(text));
-            if age == Some(None) {
-                bad(at, "give an age such as 90s, 30m, 2h, 7d or 4w");
+        let mut ago = |at: &str, text: &Option<String>| match text.as_deref().map(age)? {
+            Ok(age) => Some(now.checked_sub(age).unwrap_or(Timestamp::MIN)),
+            Err(why) => {
+                bad(at, &why);
+                None
             }
-            age.flatten().map(|age| now.checked_sub(age).unwrap_or(Timestamp::MIN))
         };
         let (before, since) = (ago("older_than", &self.older_than), ago("newer_than", &self.newer_than));
         let lane = self.lane.as_deref().map(LaneName::new);

@@ -178,6 +178,39 @@ fn a_token_opens_what_its_scopes_say_and_everything_else_stays_shut() {
 }
 
 #[test]
+fn rules_and_tokens_of_a_config_that_is_read_again_hold_at_once() {
+    let Some((mut fleet, port)) = fleet("") else { return };
+    fleet.home.env("T_INGEST", "the-ingest-token");
+    let old = std::fs::read_to_string(fleet.home.path("tagmill.yaml")).unwrap();
+    let worker = fleet.worker();
+    let trace = |id: &str| {
+        json!({"cts": {"trace_id": id, "trace_name": "createVpc", "service_type": "VPC", "resource_id": id,
+            "project_id": "p", "domain_id": "d0", "trace_rating": "normal", "user": {"name": "alice"}}})
+    };
+    let mut http = Http::new(&fleet, port);
+    assert_eq!(http.post("/v1/events/huawei", &trace("v-1")).json()["ignored"], 1, "no rule is for it");
+    let rules = "rules: [{ name: owner, source: huawei, set: { owner: \"{{ creator }}\" } }]\n";
+    fleet.home.write("tagmill.yaml", &format!("{old}{rules}"));
+    worker.signal("-HUP");
+    until("the rule is there", || http.get("/v1/rules").json()["rules"].as_array().unwrap().len() == 1);
+    assert_eq!(http.post("/v1/events/huawei", &trace("v-2")).json()["jobs"], 1);
+    until("it is tagged", || fleet.tags(&fleet.lanes[0]).contains_key("p/vpcs/v-2"));
+    // A config that is wrong changes nothing.
+    fleet.home.write("tagmill.yaml", &format!("{old}{}", rules.replace("creator }}", "creator")));
+    worker.signal("-HUP");
+    worker.says("the config is refused");
+    assert_eq!(http.post("/v1/events/huawei", &trace("v-3")).json()["jobs"], 1);
+    let tokens = "  tokens: [{ name: i, secret: { env: T_INGEST }, scopes: [ingest] }]\n";
+    fleet.home.write("tagmill.yaml", &format!("{old}{tokens}{rules}"));
+    worker.signal("-HUP");
+    // The variable was there before the worker was started.
+    until("a token is needed", || http.get("/v1/me").status == 401);
+    http.token = Some("the-ingest-token");
+    assert_eq!(http.post("/v1/events/huawei", &trace("v-4")).json()["jobs"], 1);
+    assert_eq!(http.get("/v1/rules").status, 403);
+}
+
+#[test]
 fn hostile_requests_are_answered_clearly_and_cost_little() {
     let rules = "  limits: { body_megabytes: 12, concurrency: 4, timeout: 2s }\nrules:\n  - { name: r, source: [aws, huawei], set: { owner: \"{{ creator }}\", big: \"{{ event.eventName ~ event.userIdentity }}\" } }\n";
     let Some((fleet, port)) = fleet(rules) else { return };

@@ -1,7 +1,7 @@
 //! Which dead letters a command is about.
 
 use crate::{
-    broker::DeadFilter,
+    broker::{DeadFilter, age},
     job::{JobId, LaneName},
 };
 use clap::Args;
@@ -58,14 +58,4 @@ impl Select {
             limit: self.limit,
         }
     }
-}
-
-/// An age: a number with `s`, `m`, `h`, `d` or `w`, or several of them up to hours (`1h 30m`).
-fn age(text: &str) -> Result<SignedDuration, String> {
-    let whole = |unit: char, hours: i64| {
-        let count: i64 = text.strip_suffix(unit)?.trim().parse().ok()?;
-        SignedDuration::try_from_hours(count.checked_mul(hours)?)
-    };
-    let age = whole('d', 24).or_else(|| whole('w', 24 * 7)).or_else(|| text.parse().ok());
-    age.filter(|age| !age.is_negative()).ok_or_else(|| "give an age such as 90s, 30m, 2h, 7d or 4w".to_owned())
 }
