@@ -127,9 +127,10 @@ impl Server {
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(gauges::keep(Arc::clone(&state)));
-        tasks.spawn(home::make(broker.clone(), state.live().lanes.clone(), home));
+        let (make, made) = watch::channel(false);
+        tasks.spawn(home::make(broker.clone(), state.live().lanes.clone(), make));
         tasks.spawn(follow(Arc::clone(&state), configs));
-        tasks.spawn(recent.listen(broker));
+        tasks.spawn(recent.listen(broker, made, home));
         for queue in &config.events.queues {
             tasks.spawn(queues::consume(Arc::clone(&state), queue.clone()));
         }

@@ -15,6 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tokio::sync::watch::{Receiver, Sender};
 
 /// Receipts kept.
 const KEPT: usize = 200;
@@ -43,27 +44,32 @@ impl Recent {
         kept.push_back(receipt);
     }
 
-    /// Listens for ever.
-    pub(super) async fn listen(self, broker: Broker) {
+    /// Listens for ever, once the exchanges are made. It says so when it has begun, or cannot: what is handed in after that
+    /// is heard.
+    pub(super) async fn listen(self, broker: Broker, mut made: Receiver<bool>, begun: Sender<bool>) {
+        // Who could say that they are made is gone only when the server is.
+        let _ = made.wait_for(|made| *made).await;
         loop {
-            if let Err(why) = self.once(&broker).await {
+            if let Err(why) = self.once(&broker, &begun).await {
                 tracing::debug!(%why, "receipts are not heard for a moment");
             }
+            begun.send_replace(true);
             tokio::time::sleep(AGAIN).await;
         }
     }
 
-    async fn once(&self, broker: &Broker) -> Result<(), Silent> {
+    async fn once(&self, broker: &Broker, begun: &Sender<bool>) -> Result<(), Silent> {
         let address = place::address(broker)?.with_names(place::names(broker)?);
         let link = Link::open(&address, "tagmill server receipts").await?;
-        let heard = self.hear(&link).await;
+        let heard = self.hear(&link, begun).await;
         link.close().await;
         Ok(heard?)
     }
 
-    async fn hear(&self, link: &Link) -> Result<(), BrokerError> {
+    async fn hear(&self, link: &Link, begun: &Sender<bool>) -> Result<(), BrokerError> {
         let name = format!("recent.{}", clock::nonce());
         let mut receipts = watch::Receipts::open(link, &name, KEPT).await?;
+        begun.send_replace(true);
         loop {
             let body = receipts.next().await?;
             if let Ok(receipt) = serde_json::from_slice::<Receipt>(&body) {

@@ -67,6 +67,7 @@ fn a_burst_of_creations_in_three_clouds_ends_as_tags_with_the_right_owner() {
     fleet.home.write("tagmill.yaml", &format!("{config}{more}"));
     let worker = fleet.worker();
     let http = Http::new(&fleet, port);
+    until("it takes events", || http.get("/readyz").status == 200);
     let total = 1_000;
     let events: Vec<_> = (0..total).map(event).collect();
     let kind = [("content-type", "application/json")];

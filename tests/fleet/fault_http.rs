@@ -32,6 +32,7 @@ fn everything_the_command_line_can_do_is_there_over_http() {
     let Some((fleet, port)) = fleet("") else { return };
     let http = Http::new(&fleet, port);
     let _worker = fleet.worker();
+    until("it takes jobs", || http.get("/readyz").status == 200);
     let mut receipts = Receipts::new(&fleet.node.url());
 
     // Jobs: one, an array, lines.
@@ -188,6 +189,7 @@ fn rules_and_tokens_of_a_config_that_is_read_again_hold_at_once() {
             "project_id": "p", "domain_id": "d0", "trace_rating": "normal", "user": {"name": "alice"}}})
     };
     let mut http = Http::new(&fleet, port);
+    until("it takes events", || http.get("/readyz").status == 200);
     assert_eq!(http.post("/v1/events/huawei", &trace("v-1")).json()["ignored"], 1, "no rule is for it");
     let rules = "rules: [{ name: owner, source: huawei, set: { owner: \"{{ creator }}\" } }]\n";
     fleet.home.write("tagmill.yaml", &format!("{old}{rules}"));
