@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests, with a RabbitMQ found or started for them (scripts/broker.sh) and a Prometheus found or unpacked
-# (scripts/tools.sh): with cargo-nextest where it is installed, with plain cargo otherwise. Arguments are passed on.
+# Runs the tests, with a RabbitMQ found or started for them (scripts/broker.sh), a Prometheus and a Chromium found or
+# fetched (scripts/tools.sh): with cargo-nextest where it is installed, with plain cargo otherwise. Arguments are passed on.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/broker.sh
@@ -8,6 +8,7 @@ source scripts/tools.sh
 
 broker_up
 prometheus_up
+browser_up
 if command -v cargo-nextest >/dev/null; then
     cargo nextest run --locked "$@"
     # nextest leaves the examples in the documentation out. A choice of tests by name means those only.

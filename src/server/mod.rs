@@ -20,6 +20,7 @@ mod lanes;
 mod listen;
 mod look;
 pub mod openapi;
+mod page;
 mod problem;
 mod publish;
 mod queues;

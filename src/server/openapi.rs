@@ -1,6 +1,9 @@
 //! The OpenAPI document: what each route takes and answers. The routes themselves come from their table.
 
-use super::routes::{Needs, Route, table};
+use super::{
+    page,
+    routes::{Needs, Route, table},
+};
 use crate::{event::Source, job::schema};
 use axum::http::Method;
 use serde_json::{Map, Value, json};
@@ -216,6 +219,17 @@ fn about(method: &Method, path: &str) -> About {
     let any = object(&json!({}));
     let ordered = || Some(json!({"application/json": {"schema": refers("Order")}}));
     match (method.as_str(), path) {
+        ("GET", "/") => About {
+            success: json!({"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}}),
+            ..plain("page", "The page to look at.", any, &[])
+        },
+        ("GET", "/page/{file}") => About {
+            parameters: vec![parameter("path", "file", true, &json!({"enum": page::names().collect::<Vec<_>>()}))],
+            success: json!({"description": "A file of the page.", "content": {
+                "text/css": {}, "text/javascript": {}, "image/svg+xml": {},
+            }}),
+            ..plain("pageFile", "What the page is made of.", any, &[404])
+        },
         ("GET", "/livez") => plain("livez", "The process lives.", any, &[]),
         ("GET", "/readyz") => plain("readyz", "It can do its work.", any, &[503]),
         ("GET", "/startupz") => plain("startupz", "It has begun.", any, &[503]),

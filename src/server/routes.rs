@@ -1,6 +1,6 @@
 //! Every route in one table: the router and the OpenAPI document are made of it.
 
-use super::{dead, events, guard, jobs, lanes, look, problem::Problem, state::State};
+use super::{dead, events, guard, jobs, lanes, look, page, problem::Problem, state::State};
 use crate::config::Scope;
 use axum::{
     Router,
@@ -53,6 +53,8 @@ pub fn table() -> Vec<Route> {
     use Needs::{AnyToken, Nothing, Scope as Token};
     let (read, operate, ingest) = (Token(Scope::Read), Token(Scope::Operate), Token(Scope::Ingest));
     vec![
+        route(Method::GET, "/", Nothing, QUICK, || get(page::index)),
+        route(Method::GET, "/page/{file}", Nothing, QUICK, || get(page::file)),
         route(Method::GET, "/livez", Nothing, QUICK, || get(look::live)),
         route(Method::GET, "/readyz", Nothing, QUICK, || get(look::ready)),
         route(Method::GET, "/startupz", Nothing, QUICK, || get(look::started)),
