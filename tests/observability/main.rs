@@ -26,10 +26,15 @@ mod amqp;
 #[allow(dead_code, reason = "shared with the tests of a fleet")]
 mod fleet;
 
+#[path = "../fleet/http.rs"]
+#[allow(dead_code, reason = "shared with the tests of a fleet")]
+mod http;
+
 mod dashboards;
 mod dashboards_live;
 mod exporter;
 mod fault_fleet;
+mod fault_operations;
 mod files;
 mod live;
 mod prometheus;

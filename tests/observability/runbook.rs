@@ -2,6 +2,15 @@
 
 use crate::{files::text, rules::NAMES};
 
+/// The commands of tagmill in a part (`Diagnosis`, `Mitigation`) of an alert's section.
+pub fn commands(alert: &str, part: &str) -> Vec<String> {
+    let page = text("docs/RUNBOOK.md");
+    let section = page.split("\n## ").find(|section| section.lines().next() == Some(alert)).unwrap_or_default();
+    let after = section.split_once(&format!("**{part}.**")).map_or("", |(_, after)| after);
+    let own = after.split("\n**").next().unwrap_or_default();
+    own.lines().filter(|line| line.starts_with("tagmill ")).map(str::to_owned).collect()
+}
+
 #[test]
 fn every_alert_has_a_section_and_every_section_an_alert() {
     let page = text("docs/RUNBOOK.md");

@@ -91,8 +91,16 @@ fn numbers_and_charts_are_those_of_the_fleet_and_emptiness_is_said() {
     browser.press(&[crate::browser::LEFT, crate::browser::LEFT]);
     browser.says("#charts .when", "ago");
 
-    // A rule's hits: an event in, and the count moves.
     browser.picture("work");
+
+    // An event comes: its rule has one more.
+    browser.click("a[href='#/rules']");
+    let event = include_bytes!("../../examples/events/huawei-create-server.json").to_vec();
+    let taken = place.http().send("POST", "/v1/events/huawei", &[("content-type", "application/json")], event);
+    assert_eq!(taken.status, 202, "{taken:?}");
+    let matched = "return document.querySelector('#rules td[data-label=Matched]').textContent";
+    crate::support::until("the rule has matched", || browser.run(matched) == "1");
+    browser.picture("rules");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
