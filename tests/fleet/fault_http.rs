@@ -86,6 +86,13 @@ fn everything_the_command_line_can_do_is_there_over_http() {
     assert_eq!((&lane(&http)["provider"], &lane(&http)["counts"]["tagged"]), (&json!("huawei-tms"), &json!(4)));
     http.post("/v1/lanes/tmss/pause", &Value::Null).problem(404);
 
+    // `status` without any way to the broker: the same table, and the same JSON.
+    let status = fleet.home.run(&["status", "--url", &http.url, "--output", "json"]);
+    assert_eq!(status.code, 0, "{status:?}");
+    assert_eq!(status.json()["lanes"][0]["counts"], lane(&http)["counts"]);
+    let table = fleet.home.run(&["status", "--url", &http.url]);
+    assert!(table.code == 0 && table.out.contains("tms") && table.out.contains("idle"), "{table:?}");
+
     assert_eq!(http.get("/readyz").status, 200);
     let health = fleet.home.run(&["healthcheck"]);
     assert_eq!(health.code, 0, "{health:?}");
