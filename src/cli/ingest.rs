@@ -1,11 +1,16 @@
 //! `tagmill ingest`: the HTTP interface without lanes, so that it can be exposed while workers are not.
 
-use super::{exit, log::LogFormat, notify::Notify};
+use super::{
+    exit,
+    log::LogFormat,
+    notify::Notify,
+    reload::{self, Reloader},
+};
 use crate::{
     broker::rabbitmq::{LinkState, Publisher},
     config, fleet,
     server::{IsReady, Ready, Server},
-    telemetry,
+    telemetry, worker,
 };
 use std::{
     path::PathBuf,
@@ -16,10 +21,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Take jobs and events over HTTP and hand them to the broker; tag nothing.
 ///
@@ -32,6 +34,9 @@ pub struct Args {
     /// How long to wait for requests on their way when told to stop
     #[arg(long, value_name = "TIME", default_value = "25s", value_parser = config::duration)]
     drain: Duration,
+    /// How often to look whether the config file has changed; 0s: only when told to by SIGHUP
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = config::duration)]
+    watch_config: Duration,
     /// How the log on stderr is written
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     log_format: LogFormat,
@@ -46,6 +51,8 @@ impl Args {
 
 /// Serves until it is told to stop.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    // Before it is read: what changes while we start is seen as a change.
+    let read = worker::digest(&args.config);
     let config = match config::load(&args.config) {
         Ok(config) => config,
         Err(error) => return Ok(exit::because(exit::CONFIG, error)),
@@ -55,13 +62,17 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(exit::because(exit::CONFIG, error)),
     };
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let hangup = reload::hangup()?;
     let publisher = Publisher::start(place.address, "tagmill ingest publishing".into(), place.topology);
-    let (_config, configs) = watch::channel(Arc::new(config));
+    let mut reloader = Reloader::new(args.config.clone(), config, read, (hangup, args.watch_config));
     let server =
-        match Server::start(configs, publisher.clone(), is_ready(&publisher), Arc::new(Vec::new), args.drain).await {
+        match Server::start(reloader.config(), publisher.clone(), is_ready(&publisher), Arc::new(Vec::new), args.drain)
+            .await
+        {
             Ok(server) => server,
             Err(error) => return Ok(exit::because(exit::CONFIG, format!("{}: {error}", args.config.display()))),
         };
+    reloader.count_for(&server);
     let notify = Notify::from_environment();
     notify.ready();
     let mut alive = tokio::time::interval(notify.alive_every().unwrap_or(Duration::from_hours(1)));
@@ -69,6 +80,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
+            () = reloader.is_due() => {
+                let take_over = |config: &config::Config| {
+                    server.can_follow(config)?;
+                    tracing::info!("the config has been taken over: its lanes, rules and tokens");
+                    Ok(())
+                };
+                reloader.reload(Some(&notify), take_over).await;
+            }
             _ = alive.tick() => notify.alive(),
         }
     }

@@ -1,11 +1,12 @@
-//! The config of a worker that runs: read again when told to (SIGHUP) or when its file has changed, and taken over only
+//! The config of a process that runs: read again when told to (SIGHUP) or when its file has changed, and taken over only
 //! when all of it is right.
 
 use super::notify::Notify;
 use crate::{
-    config::{self, Config, LaneConfig},
-    job::LaneName,
-    worker::{Changes, Member, Service, clock, digest},
+    config::{self, Config},
+    server::Server,
+    telemetry,
+    worker::{clock, digest},
 };
 use jiff::Timestamp;
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -33,13 +34,9 @@ pub struct Reloads {
     pub refused: u64,
 }
 
-/// Which lanes of a config this worker serves, or why it cannot.
-pub type Choose = Box<dyn Fn(&Config) -> Result<Vec<LaneConfig>, String> + Send>;
-
-/// Watches the config of one worker.
+/// Watches the config of one process.
 pub struct Reloader {
     path: PathBuf,
-    choose: Choose,
     hangup: Signal,
     look: Option<Interval>,
     /// What the file held when it was last read as a config.
@@ -51,15 +48,10 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// `read` is the digest of the file from before it was read. `every` is the time between two looks at the file; none where nobody looks.
-    pub fn new(
-        path: PathBuf,
-        config: Config,
-        read: Option<u64>,
-        (hangup, every): (Signal, Option<Duration>),
-        choose: Choose,
-    ) -> Self {
-        let look = every.map(|every| {
+    /// `read` is the digest of the file from before it was read. `every` is the time between two looks at the file; nought where nobody
+    /// looks.
+    pub fn new(path: PathBuf, config: Config, read: Option<u64>, (hangup, every): (Signal, Duration)) -> Self {
+        let look = Some(every).filter(|every| !every.is_zero()).map(|every| {
             let mut look = tokio::time::interval(every.max(Duration::from_millis(1)));
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
             look
@@ -67,7 +59,6 @@ impl Reloader {
         let reloads = Reloads { last_was_ok: true, taken_over_at: clock::wall(), ok: 0, refused: 0 };
         Self {
             path,
-            choose,
             hangup,
             look,
             read,
@@ -82,9 +73,14 @@ impl Reloader {
         self.config.subscribe()
     }
 
-    /// What became of the tries, for metrics.
-    pub fn reloads(&self) -> watch::Receiver<Reloads> {
-        self.reloads.subscribe()
+    /// Tells Prometheus what became of the tries.
+    pub fn count_for(&self, server: &Server) {
+        let reloads = self.reloads.subscribe();
+        server.metrics().reloads(move || {
+            let now = reloads.borrow();
+            let taken_over_at = now.taken_over_at.as_duration().as_secs_f64();
+            telemetry::Reloads { last_was_ok: now.last_was_ok, taken_over_at, ok: now.ok, refused: now.refused }
+        });
     }
 
     /// Waits until the config is to be read again. Nothing is lost when nobody waits for it any more.
@@ -106,8 +102,9 @@ impl Reloader {
         }
     }
 
-    /// Reads it and takes it over, or says why not; then everything stays as it was. `notify` is told where it listens.
-    pub async fn reload(&mut self, service: &mut Service, member: &Member, notify: Option<&Notify>) {
+    /// Reads it and takes it over, or says why not; then everything stays as it was. `take_over` does all of it, or nothing
+    /// and says why. `notify` is told where it listens.
+    pub async fn reload(&mut self, notify: Option<&Notify>, take_over: impl FnOnce(&Config) -> Result<(), String>) {
         if let Some(notify) = notify {
             notify.reloading(clock::uptime_micros());
         }
@@ -115,10 +112,14 @@ impl Reloader {
         let path = self.path.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
         let loaded = loaded.map_err(|error| error.to_string()).and_then(|loaded| loaded.map_err(|e| e.to_string()));
-        let outcome = loaded.and_then(|config| self.take_over(config, service, member));
+        let path = self.path.display();
+        let outcome = loaded.and_then(|config| match take_over(&config) {
+            Ok(()) => Ok(config),
+            Err(why) => Err(format!("{path}: {why}")),
+        });
         let is_ok = outcome.is_ok();
         match outcome {
-            Ok(changes) => tell(&changes),
+            Ok(config) => self.taken_over(config),
             Err(why) => {
                 let why: Vec<&str> = why.lines().map(str::trim).collect();
                 tracing::error!(why = %why.join(" | "), "the config is refused; everything goes on as it was");
@@ -137,23 +138,19 @@ impl Reloader {
         }
     }
 
-    fn take_over(&mut self, config: Config, service: &mut Service, member: &Member) -> Result<Changes, String> {
+    fn taken_over(&mut self, config: Config) {
         let path = self.path.display();
-        let lanes = (self.choose)(&config).map_err(|why| format!("{path}: {why}"))?;
-        let changes = service.reload(&lanes).map_err(|error| format!("{path}: {error}"))?;
-        member.serves(lanes.iter().map(|lane| lane.name.clone()).collect());
         for warning in &config.warnings {
             tracing::warn!("{path}: {warning}");
         }
         for field in needs_restart(&self.config.borrow(), &config) {
-            tracing::warn!("{field} has changed in the config; that takes effect when the worker is started again");
+            tracing::warn!("{field} has changed in the config; that takes effect when this process is started again");
         }
         self.config.send_replace(Arc::new(config));
-        Ok(changes)
     }
 }
 
-/// What differs and cannot be taken over by a worker that runs.
+/// What differs and cannot be taken over by a process that runs.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     // Its tokens follow by themselves, and so do rules.
     let fixed = |config: &Config| config.server.as_ref().map(|server| (server.listen, server.limits));
@@ -167,18 +164,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(field, differs)| differs.then_some(field))
     .collect()
-}
-
-fn tell(changes: &Changes) {
-    let names = |lanes: &[LaneName]| lanes.iter().map(LaneName::as_str).collect::<Vec<_>>().join(", ");
-    let Changes { added, removed, reopened, tuned } = changes;
-    tracing::info!(
-        added = names(added),
-        removed = names(removed),
-        reopened = names(reopened),
-        tuned = names(tuned),
-        "the config has been taken over; all other lanes went on without a break"
-    );
 }
 
 async fn tick(look: &mut Option<Interval>) {

@@ -13,7 +13,7 @@ use crate::{
     job::LaneName,
     server::{IsReady, LanesNow, NoServer, Ready, Server},
     telemetry,
-    worker::{self, Member, Readiness, Service, Waits, Worker},
+    worker::{self, Changes, Member, Readiness, Service, Waits, Worker},
 };
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
@@ -88,26 +88,21 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
     };
     tracing::info!(%name, lanes = lanes.len(), version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "working");
-    let (served, every) = (args.lanes.clone(), Some(args.watch_config).filter(|every| !every.is_zero()));
-    let choose = Box::new(move |config: &Config| {
+    let served = args.lanes.clone();
+    let choose: Choose = Box::new(move |config: &Config| {
         let lanes = chosen(config, &served)?;
         fits(&lanes, heartbeat)?;
         Ok(lanes)
     });
-    let reloader = Reloader::new(args.config.clone(), config, read, (hangup, every), choose);
+    let reloader = Reloader::new(args.config.clone(), config, read, (hangup, args.watch_config));
     let server = match serve(reloader.config(), &member, &service, args.drain).await {
         Ok(server) => server,
         Err(why) => return Ok(exit::because(exit::CONFIG, format!("{path}: {why}"))),
     };
     if let Some(server) = &server {
-        let reloads = reloader.reloads();
-        server.metrics().reloads(move || {
-            let now = reloads.borrow();
-            let taken_over_at = now.taken_over_at.as_duration().as_secs_f64();
-            telemetry::Reloads { last_was_ok: now.last_was_ok, taken_over_at, ok: now.ok, refused: now.refused }
-        });
+        reloader.count_for(server);
     }
-    Ok(ExitCode::from(until_stopped(service, member, server, (signals, reloader), args.drain).await))
+    Ok(ExitCode::from(until_stopped(service, member, server, (signals, reloader, choose), args.drain).await))
 }
 
 /// The HTTP interface, where the config wants one.
@@ -176,6 +171,33 @@ fn fits(lanes: &[LaneConfig], heartbeat: Duration) -> Result<(), String> {
     }
 }
 
+/// Which lanes of a config this worker serves, or why it cannot.
+type Choose = Box<dyn Fn(&Config) -> Result<Vec<LaneConfig>, String> + Send>;
+
+/// Takes over another config, all of it or nothing.
+fn take_over(
+    config: &Config,
+    choose: &Choose,
+    service: &mut Service,
+    member: &Member,
+    server: Option<&Server>,
+) -> Result<(), String> {
+    let lanes = choose(config)?;
+    server.map_or(Ok(()), |server| server.can_follow(config))?;
+    let changes = service.reload(&lanes).map_err(|error| error.to_string())?;
+    member.serves(lanes.iter().map(|lane| lane.name.clone()).collect());
+    let names = |lanes: &[LaneName]| lanes.iter().map(LaneName::as_str).collect::<Vec<_>>().join(", ");
+    let Changes { added, removed, reopened, tuned } = changes;
+    tracing::info!(
+        added = names(&added),
+        removed = names(&removed),
+        reopened = names(&reopened),
+        tuned = names(&tuned),
+        "the config has been taken over; all other lanes went on without a break"
+    );
+    Ok(())
+}
+
 /// Ctrl-C and SIGTERM.
 struct Signals(Signal, Signal);
 
@@ -197,7 +219,7 @@ async fn until_stopped(
     mut service: Service,
     mut member: Member,
     server: Option<Server>,
-    (mut signals, mut reloader): (Signals, Reloader),
+    (mut signals, mut reloader, choose): (Signals, Reloader, Choose),
     drain: Duration,
 ) -> u8 {
     let notify = Notify::from_environment();
@@ -209,7 +231,10 @@ async fn until_stopped(
         let lanes = service.views();
         tokio::select! {
             () = signals.next() => break,
-            () = reloader.is_due() => reloader.reload(&mut service, &member, Some(&notify).filter(|_| is_told)).await,
+            () = reloader.is_due() => {
+                let take_over = |config: &Config| take_over(config, &choose, &mut service, &member, server.as_ref());
+                reloader.reload(Some(&notify).filter(|_| is_told), take_over).await;
+            }
             Ok(()) = readiness.changed() => notify.status(&readiness.borrow_and_update().to_string()),
             _ = look.tick() => service.tidy(),
             _ = alive.tick() => notify.alive(),

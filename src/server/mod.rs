@@ -142,6 +142,17 @@ impl Server {
         Ok(Self { address, metrics: state.metrics.clone(), tasks, stop, serving })
     }
 
+    /// Why another config cannot be followed, where it cannot. Somebody who can be reached from elsewhere must not lose the
+    /// tokens that keep others out.
+    pub fn can_follow(&self, config: &Config) -> Result<(), String> {
+        let live = state::Live::of(config).map_err(|error| error.to_string())?;
+        if live.guard.is_closed() || self.address.ip().is_loopback() {
+            return Ok(());
+        }
+        let address = self.address;
+        Err(format!("server.tokens: there are none, and {address} is not of this machine alone; that takes a restart"))
+    }
+
     /// What it tells Prometheus.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

@@ -381,3 +381,17 @@ fn the_configs_of_the_page_on_events_are_good_ones() {
         assert!(config.warnings.is_empty(), "{}: {:?}", block.place, config.warnings);
     }
 }
+
+#[test]
+fn no_page_holds_two_versions_of_itself() {
+    let folders = ["", "docs", "deploy", "examples", "scripts"].map(|folder| page::root().join(folder));
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let mut seen = 0;
+    for path in files.filter(|path| path.is_file()) {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let marker = text.lines().find(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> "));
+        assert_eq!(marker, None, "{} was not merged to its end", path.display());
+        seen += 1;
+    }
+    assert!(seen > 25, "only {seen} files were looked at");
+}

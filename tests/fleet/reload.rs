@@ -3,6 +3,8 @@
 use crate::{
     amqp::Receipts,
     fleet::{Fleet, Lane},
+    http::Http,
+    rabbit::free_port,
     support::until,
     truth::Truth,
 };
@@ -118,4 +120,45 @@ fn a_lane_that_stands_still_for_its_key_goes_on_soon_after_the_file_of_the_key_h
     assert_eq!(receipts.sum(|receipt| receipt.tagged), 50);
     assert!(fleet.home.dead_letters().is_empty());
     truth.holds(&fleet);
+}
+
+#[test]
+fn an_ingest_goes_on_with_new_tokens_and_rules_and_refuses_what_is_wrong() {
+    let Some(mut fleet) = Fleet::start(vec![Lane::new("disks", Api::HuaweiTms)]) else { return };
+    fleet.home.env("ONE", "the-first-token");
+    fleet.home.env("TWO", "the-second-token");
+    let port = free_port();
+    let lanes = fs::read_to_string(fleet.home.path("tagmill.yaml")).unwrap();
+    let with = |token: &str, rule: &str| {
+        format!(
+            "{lanes}server:\n  listen: 127.0.0.1:{port}\n  tokens:\n    \
+             - {{ name: ops, secret: {{ env: {token} }}, scopes: [read, ingest] }}\n\
+             rules:\n  - {{ name: {rule}, source: huawei, lane: disks, set: {{ owner: \"{{{{ creator }}}}\" }} }}\n"
+        )
+    };
+    fleet.home.write("tagmill.yaml", &with("ONE", "before"));
+    let ingest = fleet.home.start(&["ingest", "--watch-config", "1s"]);
+    let http = |token| {
+        let mut http = Http::new(&fleet, port);
+        http.token = Some(token);
+        http
+    };
+    until("it is ready", || http("the-first-token").get("/readyz").status == 200);
+
+    // A secret that is not there, and a word that is none: neither is taken over, and Prometheus hears of it.
+    let is = |line: &str| http("the-first-token").get("/metrics").text.lines().any(|found| found == line);
+    fleet.home.write("tagmill.yaml", &with("NOWHERE", "after"));
+    until("it is refused", || is("tagmill_config_reloads_total{result=\"refused\"} 1"));
+    fleet.home.write("tagmill.yaml", &with("ONE", "after").replace("source:", "sauce:"));
+    until("it is refused again", || is("tagmill_config_reloads_total{result=\"refused\"} 2"));
+    assert!(is("tagmill_config_last_reload_successful 0"));
+    assert!(http("the-first-token").get("/v1/rules").text.contains("\"before\""));
+
+    fleet.home.write("tagmill.yaml", &with("TWO", "after"));
+    ingest.signal("-HUP");
+    until("the new token opens", || http("the-second-token").get("/v1/rules").status == 200);
+    assert!(http("the-second-token").get("/v1/rules").text.contains("\"after\""));
+    assert_eq!(http("the-first-token").get("/v1/rules").status, 401);
+    ingest.interrupt();
+    assert_eq!(ingest.wait().code, 0);
 }
