@@ -281,7 +281,7 @@ impl<B: Broker> LaneTask<B> {
                     self.lane.handle_job(self.now(), &work);
                 }
                 Err(raw) => {
-                    tracing::warn!(%lane, code = %raw.code, why = %raw.message, "a message is no job for this lane; it is dead-lettered");
+                    tracing::warn!(%lane, letter = %raw.id, code = %raw.code, why = %raw.message, "a message is no job for this lane; it is dead-lettered");
                     self.counted.tally.dead("invalid");
                     self.outbox.push(Deed::RawDeadLetter(ticket, *raw));
                     self.outbox.push(Deed::Ack(ticket));

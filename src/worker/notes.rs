@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 pub(super) fn tell(lane: &LaneName, note: &Note) {
     match note {
         Note::Throttled(hold, Refused { code, request_id }) => {
-            tracing::info!(%lane, %code, request_id, ?hold, "throttled")
+            tracing::info!(%lane, %code, request_id, ?hold, "throttled");
         }
         Note::OutageBegan(why, request_id) => tracing::warn!(%lane, request_id, %why, "outage"),
         Note::OutageEnded => tracing::warn!(%lane, "the outage is over"),
