@@ -115,7 +115,7 @@ fn a_log_at_debug_level_names_every_dead_item_once_and_no_secret_and_no_tag_valu
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .inspect(|line: &Value| {
-            assert!(["timestamp", "level", "message"].iter().all(|name| line[*name].is_string()), "{line}")
+            assert!(["timestamp", "level", "message"].iter().all(|name| line[*name].is_string()), "{line}");
         })
         .collect();
 

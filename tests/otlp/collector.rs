@@ -1,7 +1,8 @@
 //! A collector as far as an exporter sees it: HTTP on a port of this machine that keeps what it is sent.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    fmt::Write as _,
+    io::{BufRead as _, BufReader, Read as _, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     time::Duration,
@@ -79,7 +80,7 @@ fn serve(stream: TcpStream, after: Duration, kept: &Mutex<Vec<Request>>) {
                 break;
             }
             match line.split_once(": ") {
-                Some((name, value)) => head.push_str(&format!("{}: {}\n", name.to_lowercase(), value.trim())),
+                Some((name, value)) => writeln!(head, "{}: {}", name.to_lowercase(), value.trim()).unwrap(),
                 None => head.push_str(&line),
             }
         }

@@ -1,6 +1,6 @@
 //! As much of OTLP's protobuf as it takes to read spans, written from opentelemetry/proto/trace/v1/trace.proto.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// A value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,7 +102,10 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 fn attributes(all: &[&[u8]]) -> BTreeMap<String, Value> {
