@@ -11,11 +11,16 @@ prometheus_up
 browser_up
 if command -v cargo-nextest >/dev/null; then
     cargo nextest run --locked "$@"
-    # nextest leaves the examples in the documentation out. A choice of tests by name means those only.
+    # A choice of tests by name means those only. The feature that the default build leaves out has a test of its own, and
+    # nextest leaves the examples in the documentation out.
     if [ $# -eq 0 ]; then
+        cargo nextest run --locked --features otlp --test otlp
         cargo test --locked --doc
     fi
 else
     echo "cargo-nextest is not installed; cargo test does the same, slower (cargo install cargo-nextest --locked)" >&2
     cargo test --locked "$@"
+    if [ $# -eq 0 ]; then
+        cargo test --locked --features otlp --test otlp
+    fi
 fi

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         }
     };
     let outcome = runtime.block_on(tagmill::cli::run(cli));
+    tagmill::telemetry::flush();
     // A thread that still reads a file or a terminal must not hold the exit up.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|error| {

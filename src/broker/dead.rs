@@ -1,6 +1,6 @@
 //! A dead letter as operators pick it: what is known of it, which ones are meant, how many they are.
 
-use crate::job::{JobId, LaneName};
+use crate::job::{JobId, LaneName, Trace};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,9 @@ pub struct DeadEntry {
     pub line: Option<u64>,
     /// The run of the embedded queue it belongs to; 0 for none.
     pub run: u64,
+    /// The trace that its message belonged to; a replay goes on with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<Trace>,
 }
 
 /// A dead letter with its body: the JSON document, or the message itself where it is raw.

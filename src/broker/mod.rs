@@ -11,7 +11,7 @@ pub use crate::job::{Mark, Ticket};
 pub use dead::{DeadCount, DeadEntry, DeadFilter, Pick, StoredDead, age};
 pub use orders::{CancelOrder, Orders};
 
-use crate::job::{DeadLetter, LaneName, Receipt};
+use crate::job::{DeadLetter, LaneName, Receipt, Trace};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{future::Future, sync::Arc, time::Duration};
@@ -33,8 +33,8 @@ pub struct Delivery {
     /// When it was published, where the broker knows: stands for a missing `created_at` and does not move at a
     /// redelivery.
     pub published_at: Option<Timestamp>,
-    /// W3C trace context (`traceparent`) of the message.
-    pub trace: Option<Arc<str>>,
+    /// The trace that the message belongs to.
+    pub trace: Option<Trace>,
 }
 
 /// A message that is no job: dead-lettered byte for byte, with the reason beside it.
@@ -156,6 +156,9 @@ pub trait Broker: Clone + Send + Sync + 'static {
 
     /// Whether it remembers marks over a crash. Where it does not, an unsettled message comes back whole.
     const REMEMBERS_MARKS: bool;
+
+    /// What kind of broker it is, for spans: the name that OpenTelemetry has for it.
+    const SYSTEM: &'static str = "tagmill";
 
     /// What operators want of the lanes: the present state, and every change of it.
     fn orders(&self) -> watch::Receiver<Arc<Orders>>;

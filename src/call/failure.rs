@@ -50,6 +50,9 @@ pub enum Missing {
     Yes,
 }
 
+/// Characters of a request id at most: those of the clouds have 16 to 76.
+const REQUEST_ID: usize = 120;
+
 /// One failure of a call or of an item.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -61,7 +64,7 @@ pub struct Failure {
     pub code: String,
     /// The provider's words: at most 500 characters, no control characters, nothing secret.
     pub message: String,
-    /// The provider's id of the request.
+    /// The provider's id of the request: at most 120 characters, none but printable ASCII.
     pub request_id: Option<String>,
     /// How long the provider asked us to stay away.
     pub retry_after: Option<Duration>,
@@ -97,8 +100,15 @@ impl Failure {
 }
 
 /// Text from outside, made fit for a log line and a dead letter.
-pub(crate) fn clean(text: &str, most: usize) -> String {
+fn clean(text: &str, most: usize) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect::<String>().trim().to_owned()
+}
+
+/// A provider's id of a request, made fit for the same: it is a header that anybody between us may have written. Nothing
+/// where nothing is left of it.
+pub(crate) fn request_id(text: &str) -> Option<String> {
+    let id: String = text.chars().filter(char::is_ascii_graphic).take(REQUEST_ID).collect();
+    (!id.is_empty()).then_some(id)
 }
 
 impl fmt::Debug for Failure {
@@ -108,5 +118,19 @@ impl fmt::Debug for Failure {
             write!(f, ", retry after {after:?}")?;
         }
         f.write_str(")")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_printable_and_short_whatever_came() {
+        let id = |text: &str| request_id(text);
+        assert_eq!(id("5f2e0d9c-0001").as_deref(), Some("5f2e0d9c-0001"));
+        assert_eq!(id("a\nb\x1b[31m \u{202e}c").as_deref(), Some("ab[31mc"));
+        assert_eq!((id(""), id(" \r\n\u{7f}é")), (None, None));
+        assert_eq!(id(&"x".repeat(10_000)).map(|id| id.len()), Some(REQUEST_ID));
     }
 }

@@ -3,6 +3,6 @@
 mod failure;
 mod rectangle;
 
-pub(crate) use failure::clean;
+pub(crate) use failure::request_id;
 pub use failure::{Blame, Failure, Kind, Missing};
 pub use rectangle::{Answer, Call, Fate, Memo, Moment, Op};

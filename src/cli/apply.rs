@@ -4,7 +4,7 @@ use super::{
     exit,
     files::{Bad, Found, Input, InputError, Reader},
     report::{self, Output},
-    run as runs,
+    run as runs, trace,
 };
 use crate::{
     broker::{
@@ -12,6 +12,7 @@ use crate::{
         embedded::{Embedded, EnqueueRow, Run, RunState},
     },
     config::{self, Config},
+    job::Trace,
     worker::clock,
 };
 use anyhow::Context as _;
@@ -205,7 +206,7 @@ async fn fill(args: &Args, reader: &Reader, queue: &Embedded, run: Run, resuming
 
 /// Puts the rows behind those that are in the queue already.
 pub(super) async fn load(reader: &Reader, queue: &Embedded, run: Run) -> anyhow::Result<()> {
-    let made = clock::wall();
+    let (made, trace) = (clock::wall(), trace::of_environment());
     let skip = match run.state {
         RunState::Resuming { rows_done, .. } => rows_done,
         RunState::New => 0,
@@ -227,7 +228,7 @@ pub(super) async fn load(reader: &Reader, queue: &Embedded, run: Run) -> anyhow:
             if row <= skip {
                 return Ok(());
             }
-            chunk.push(enqueue_row(found, made));
+            chunk.push(enqueue_row(found, made, trace.as_ref()));
             if chunk.len() >= CHUNK && send.blocking_send(std::mem::take(&mut chunk)).is_err() {
                 // The queue has stopped; its own error is the one that is told.
                 return Err(Stop::Broker(BrokerError::Storage("the queue takes no more rows".into())));
@@ -244,7 +245,7 @@ pub(super) async fn load(reader: &Reader, queue: &Embedded, run: Run) -> anyhow:
 }
 
 /// `made` stands for the time that a job does not give: it must not move when the job is handed out again.
-fn enqueue_row(found: Found, made: Timestamp) -> EnqueueRow {
+fn enqueue_row(found: Found, made: Timestamp, trace: Option<&Trace>) -> EnqueueRow {
     match found {
         Found::Job { line, mut job, .. } => EnqueueRow::Job {
             line: Some(line),
@@ -255,6 +256,7 @@ fn enqueue_row(found: Found, made: Timestamp) -> EnqueueRow {
                 job.extras.created_at.get_or_insert(made);
                 serde_json::to_vec(&job).unwrap_or_default()
             },
+            trace: trace.cloned(),
         },
         Found::Bad(bad) => EnqueueRow::Bad {
             line: Some(bad.line),

@@ -30,6 +30,7 @@ mod progress;
 mod reload;
 mod report;
 mod run;
+mod trace;
 
 use crate::telemetry::Format;
 use clap::{Parser, Subcommand};
@@ -100,7 +101,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ingest(args) => (1_u8, args.log_format()),
         _ => (0, Format::Human),
     };
-    crate::telemetry::init_as(level.saturating_add(cli.verbose), format);
+    let calls = matches!(cli.command, Command::Demo(_) | Command::Apply(_) | Command::Worker(_));
+    crate::telemetry::init_as(level.saturating_add(cli.verbose), format, calls);
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Apply(args) => apply::run(args).await,

@@ -9,7 +9,7 @@ use super::{
     files::{Input, Reader},
     interrupt::Interrupts,
     report::{self, Output},
-    watch,
+    trace, watch,
 };
 use crate::{
     broker::{
@@ -218,7 +218,7 @@ impl Submit<'_> {
             items: all.items,
             publisher: &publisher,
             address: &self.place.address,
-            trace: std::env::var("TRACEPARENT").ok().filter(|text| !text.is_empty() && text.is_ascii()),
+            trace: trace::of_environment(),
             interrupts: &self.interrupts,
         };
         let outcome = sending.send().await;

@@ -1,6 +1,6 @@
 //! The job: which resources of one lane get which tags.
 
-use super::{JobId, LaneName, Resource};
+use super::{JobId, LaneName, Resource, Trace};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, collections::BTreeSet, fmt, sync::Arc};
@@ -47,9 +47,9 @@ pub struct Extras {
     pub replay: Option<Replay>,
     /// Carried and ignored. Boxed because hardly any job has it.
     pub ext: Option<Box<serde_json::Map<String, serde_json::Value>>>,
-    /// The trace that the message belongs to, as W3C `traceparent`. It travels in a header beside the message, so it is
-    /// no part of the job's JSON and says nothing of the job's identity.
-    pub trace: Option<Arc<str>>,
+    /// The trace that the message belongs to. It travels in headers beside the message, so it is no part of the job's
+    /// JSON and says nothing of the job's identity.
+    pub trace: Option<Trace>,
 }
 
 impl Extras {

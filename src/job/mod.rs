@@ -15,6 +15,7 @@ pub mod rules;
 pub mod schema;
 mod stable_id;
 pub mod suggest;
+mod trace;
 
 pub use dead_letter::{DEAD_LETTER_BYTES, DeadLetter, ItemFailure, dead_letters};
 pub use ids::{BadName, JobId, LaneName};
@@ -24,3 +25,4 @@ pub use problem::Problem;
 pub use receipt::Receipt;
 pub use resource::Resource;
 pub use stable_id::{stable_hash, stable_id};
+pub use trace::{TRACEPARENT, TRACESTATE, Trace};

@@ -17,6 +17,7 @@ impl Lane {
             self.push_back(now, unit, Duration::ZERO);
             self.pause_refused(&failure);
         } else {
+            self.retrying(&failure);
             self.halve(now, &unit);
         }
     }
@@ -42,7 +43,8 @@ impl Lane {
         };
         let (code, message) = (&failure.code, &failure.message);
         let denials = self.health.denials();
-        self.pause(format!("{denials} calls in a row were refused ({code}: {message}); {advice}, then resume"));
+        let why = format!("{denials} calls in a row were refused ({code}: {message}); {advice}, then resume");
+        self.pause(why, failure.request_id.clone());
     }
 
     /// Something else was applied: what was denied is denied for itself.
@@ -61,6 +63,7 @@ impl Lane {
         self.end_outage(now);
         if failure.blame == Blame::Tag {
             if unit.cells.len() > 1 {
+                self.retrying(failure);
                 self.split_keys(now, unit);
             } else {
                 for row in unit.rows.clone() {
@@ -68,6 +71,7 @@ impl Lane {
                 }
             }
         } else if unit.rows.len() > 1 {
+            self.retrying(failure);
             self.halve(now, unit);
         } else if let Some(row) = unit.rows.first().copied() {
             if failure.missing == Missing::No {
@@ -124,7 +128,10 @@ impl Lane {
             [(job, index)] => self.bury(now, row, *job, *index, failure, true),
             [] => {}
             // Each goes alone from now on, see `release`.
-            _ => drop(self.backlog.take_apart(row)),
+            _ => {
+                self.retrying(failure);
+                self.backlog.take_apart(row);
+            }
         }
         self.release(&[row]);
     }

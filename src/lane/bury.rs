@@ -1,6 +1,6 @@
 //! The end of an item that failed or was cancelled.
 
-use super::{Action, Lane, Note, Now};
+use super::{Action, Dead, Lane, Note, Now};
 use crate::{
     call::{Blame, Failure, Kind},
     job::{ItemFailure, Mark},
@@ -33,7 +33,10 @@ impl Lane {
             applied_keys,
             line: self.ledger.line(job),
         };
-        self.actions.push_back(Action::Note(Note::Dead(dead.clone())));
+        if let Some((id, trace)) = self.ledger.name(job) {
+            let dead = Dead { job: id.clone(), trace: trace.cloned(), failure: dead.clone() };
+            self.actions.push_back(Action::Note(Note::Dead(dead)));
+        }
         self.conclude((job, index), Mark::Dead(dead), false);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     call::{Call, Memo},
-    job::{DeadLetter, ItemFailure, Job, JobId, LaneName, Mark, Receipt, Resource, Ticket},
+    job::{DeadLetter, ItemFailure, Job, JobId, LaneName, Mark, Receipt, Resource, Ticket, Trace},
     plan::Caps,
 };
 use jiff::Timestamp;
@@ -131,19 +131,39 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// The cloud said: too fast. The lane stays away this long.
-    Throttled(Duration),
-    /// Nothing but transient failures: single probes from now on.
-    OutageBegan(String),
+    Throttled(Duration, Refused),
+    /// Nothing but transient failures: single probes from now on. Why, and the request that was the last of them.
+    OutageBegan(String, Option<String>),
     /// A probe was answered.
     OutageEnded,
-    /// The lane makes no calls until somebody does something.
-    Paused(String),
+    /// The lane makes no calls until somebody does something. What, and the request that said so.
+    Paused(String, Option<String>),
     /// It goes on.
     Resumed,
-    /// A call failed in a way that is tried again: code and request id.
-    Retrying(String, Option<String>),
+    /// A call failed in a way that is tried again, as it was or in parts.
+    Retrying(Refused),
     /// An item failed for good.
-    Dead(ItemFailure),
+    Dead(Dead),
+}
+
+/// A call that failed, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The provider's code, or ours.
+    pub code: String,
+    /// The provider's id of the request.
+    pub request_id: Option<String>,
+}
+
+/// An item that failed for good, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dead {
+    /// Its job.
+    pub job: JobId,
+    /// The trace of the job.
+    pub trace: Option<Trace>,
+    /// What failed.
+    pub failure: ItemFailure,
 }
 
 /// What an operator asks for.

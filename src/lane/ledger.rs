@@ -7,7 +7,7 @@ use super::{
     record::Record,
 };
 use crate::{
-    job::{Extras, Mark, Ticket},
+    job::{Extras, JobId, Mark, Ticket, Trace},
     plan::{Cell, Symbols, merge},
 };
 use rustc_hash::FxHashMap;
@@ -120,6 +120,11 @@ impl Ledger {
     /// The line a job came from.
     pub fn line(&self, key: JobKey) -> Option<u64> {
         self.get(key)?.line
+    }
+
+    /// A job's id and trace.
+    pub fn name(&self, key: JobKey) -> Option<(&JobId, Option<&Trace>)> {
+        self.get(key).map(|record| (&record.id, record.trace.as_ref()))
     }
 
     /// Marks jobs as cancelled; says whether there are any with items that are not final.

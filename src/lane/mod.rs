@@ -10,6 +10,7 @@ mod apart;
 mod arrivals;
 mod backlog;
 mod bury;
+mod carried;
 mod gate;
 mod health;
 mod item;
@@ -24,9 +25,10 @@ mod send;
 mod transient;
 mod verdict;
 
+pub use carried::Carried;
 pub use event::{
-    Action, CallId, Cancel, Control, Counts, Emission, EmitId, Naming, Note, Now, Settings, Settlement, Status, Tuning,
-    Work,
+    Action, CallId, Cancel, Control, Counts, Dead, Emission, EmitId, Naming, Note, Now, Refused, Settings, Settlement,
+    Status, Tuning, Work,
 };
 pub use pace::Pace;
 
@@ -218,7 +220,7 @@ impl Lane {
             Ok(()) if self.health.identity == Identity::Refreshing => self.health.identity = Identity::Fresh(now),
             Ok(()) if self.health.paused.is_some() => self.resume(now),
             Ok(()) => {}
-            Err(why) => self.pause(why),
+            Err(why) => self.pause(why, None),
         }
         self.step(now);
     }
@@ -254,9 +256,10 @@ impl Lane {
         self.step(now);
     }
 
-    fn pause(&mut self, why: String) {
+    /// `request` is the one that said so.
+    fn pause(&mut self, why: String, request: Option<String>) {
         if self.health.paused.is_none() {
-            self.actions.push_back(Action::Note(Note::Paused(why.clone())));
+            self.actions.push_back(Action::Note(Note::Paused(why.clone(), request)));
         }
         self.health.pause(why);
         self.health.identity = Identity::Good;

@@ -2,7 +2,7 @@
 
 use super::event::{Emission, Now, Settings, Work};
 use crate::{
-    job::{Extras, ItemFailure, Job, JobId, Mark, Receipt, Ticket, VERSION, dead_letters, stable_id},
+    job::{Extras, ItemFailure, Job, JobId, Mark, Receipt, Ticket, Trace, VERSION, dead_letters, stable_id},
     plan::{Cell, Symbols},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -29,7 +29,8 @@ pub struct Record {
     dated: bool,
     /// Until then a resource that does not exist may only be new.
     not_found_until: Option<Timestamp>,
-    trace: Option<Arc<str>>,
+    /// The trace of its message.
+    pub trace: Option<Trace>,
     /// The line of the file it came from.
     pub line: Option<u64>,
     /// Its items.
@@ -171,7 +172,7 @@ impl Record {
             last_attempt: called(self.last_call_at),
             finished_at: wall(settings, finished),
             duration_ms: finished.saturating_sub(self.taken()).as_millis() as u64,
-            trace: self.trace.as_deref().map(str::to_owned),
+            trace: self.trace.as_ref().map(|trace| trace.parent().to_owned()),
         };
         debug_assert!(receipt.adds_up(), "a receipt must add up: {receipt:?}");
         emissions.push(Emission::Receipt(Box::new(receipt)));

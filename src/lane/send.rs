@@ -334,10 +334,11 @@ impl Lane {
     /// The run of transient failures is an outage: single probes from now on, and nothing spent on it counts.
     pub(super) fn begin_outage(&mut self, now: Now, wait: Duration) {
         self.health.outage = Some(Outage { probes: 0, next_at: now + wait, cursor: 0, from_queue: true });
-        let code = self.queue.iter().filter_map(|unit| unit.failure.as_ref()).last();
-        let code = code.map_or_else(String::new, |failure| failure.code.clone());
+        let last = self.queue.iter().filter_map(|unit| unit.failure.as_ref()).last();
+        let code = last.map_or_else(String::new, |failure| failure.code.clone());
+        let request = last.and_then(|failure| failure.request_id.clone());
         let words = format!("the last {IN_A_ROW} calls failed ({code}); single probes until one is answered");
-        self.actions.push_back(Action::Note(super::Note::OutageBegan(words)));
+        self.actions.push_back(Action::Note(super::Note::OutageBegan(words, request)));
         // Denied work whose verdict waits is asked again when the API is back.
         for held in std::mem::take(&mut self.health.held) {
             self.queue.push(held.unit, now);

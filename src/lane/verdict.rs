@@ -1,7 +1,7 @@
 //! What a reply means for each item: carried out, again later, taken apart, held, or dead.
 
 use super::{
-    Action, Flight, Lane, Note, Now,
+    Action, Flight, Lane, Note, Now, Refused,
     backlog::Outcome,
     health::Identity,
     queue::Unit,
@@ -161,7 +161,7 @@ impl Lane {
             Some(after) => after.min(HINT_AT_MOST),
             None => retry::wait(Series::Probe, self.throttles, &mut self.rng),
         };
-        self.actions.push_back(Action::Note(Note::Throttled(hold)));
+        self.actions.push_back(Action::Note(Note::Throttled(hold, refused(failure))));
         hold
     }
 
@@ -170,18 +170,24 @@ impl Lane {
             Identity::Refreshing => {}
             Identity::Good => {
                 self.health.identity = Identity::Refreshing;
+                self.retrying(failure);
                 self.actions.push_back(Action::Refresh(failure.server_time));
             }
             // It left with the old credential.
             Identity::Fresh(at) if departed < at => {}
-            Identity::Fresh(_) => self.pause(format!(
-                "the cloud refuses the credentials ({}: {}); correct them, then resume",
-                failure.code, failure.message
-            )),
+            Identity::Fresh(_) => {
+                let Failure { code, message, request_id, .. } = failure;
+                let why = format!("the cloud refuses the credentials ({code}: {message}); correct them, then resume");
+                self.pause(why, request_id.clone());
+            }
         }
     }
 
     pub(super) fn retrying(&mut self, failure: &Failure) {
-        self.actions.push_back(Action::Note(Note::Retrying(failure.code.clone(), failure.request_id.clone())));
+        self.actions.push_back(Action::Note(Note::Retrying(refused(failure))));
     }
+}
+
+fn refused(failure: &Failure) -> Refused {
+    Refused { code: failure.code.clone(), request_id: failure.request_id.clone() }
 }

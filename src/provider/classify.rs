@@ -3,7 +3,7 @@
 //! Each provider reads its own error codes first and falls back to this.
 
 use super::{Blame, Failure, Fault, HttpReply, Kind, scrub::scrub};
-use crate::call::clean;
+use crate::call::request_id;
 use std::sync::Arc;
 
 /// What an error reply says, whatever envelope it came in.
@@ -66,7 +66,7 @@ pub(super) fn failure(
         None => Failure::new(kind, blame, &status_code(reply.status), &words),
     };
     failure.coded = told.code.is_some();
-    failure.request_id = told.request_id.as_deref().map(|id| clean(id, 120)).filter(|id| !id.is_empty());
+    failure.request_id = told.request_id.as_deref().and_then(request_id);
     failure.retry_after = reply.retry_after();
     failure
 }
@@ -77,11 +77,11 @@ pub(super) fn status_code(status: u16) -> String {
 }
 
 /// A success whose body is cut short or not what the API sends. It proves nothing, so the call goes again.
-pub(super) fn truncated(reply: &HttpReply, request_id: Option<&str>) -> Failure {
+pub(super) fn truncated(reply: &HttpReply, id: Option<&str>) -> Failure {
     let mut failure = Failure::from(Fault::Broken);
     failure.message =
         "the answer is cut short or not what this API sends; whether the call was carried out is unknown".into();
-    failure.request_id = request_id.map(|id| clean(id, 120)).filter(|id| !id.is_empty());
+    failure.request_id = id.and_then(request_id);
     failure.retry_after = reply.retry_after();
     failure
 }
@@ -90,10 +90,10 @@ pub(super) fn truncated(reply: &HttpReply, request_id: Option<&str>) -> Failure 
 pub(super) const UNKNOWN_CODE_ATTEMPTS: u32 = 3;
 
 /// A failure that the reply pins on something we did not send. Nothing else in the reply can be believed then.
-pub(super) fn unmatched(request_id: Option<&str>) -> Failure {
+pub(super) fn unmatched(id: Option<&str>) -> Failure {
     let words = "the answer names a failed resource that was not in the call, so none of it can be relied on";
     let mut failure = Failure::new(Kind::Transient, Blame::Unnamed, "unmatched", words);
-    failure.request_id = request_id.map(|id| clean(id, 120)).filter(|id| !id.is_empty());
+    failure.request_id = id.and_then(request_id);
     failure.attempts_at_most = Some(UNKNOWN_CODE_ATTEMPTS);
     failure
 }

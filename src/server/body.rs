@@ -1,9 +1,10 @@
 //! The body of a request: read whole, within its bound, with the type it says it is of.
 
 use super::{problem::Problem, state::State};
+use crate::job::{TRACEPARENT, TRACESTATE, Trace};
 use axum::{
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 use http_body_util::BodyExt as _;
 use std::sync::Arc;
@@ -24,8 +25,8 @@ pub(super) enum Form {
 pub(super) struct Body {
     pub(super) headers: HeaderMap,
     pub(super) bytes: Vec<u8>,
-    /// W3C `traceparent`, where the sender is traced.
-    pub(super) trace: Option<String>,
+    /// The trace that the request belongs to, where the sender is traced.
+    pub(super) trace: Option<Trace>,
 }
 
 impl Body {
@@ -77,8 +78,33 @@ impl FromRequest<Arc<State>> for Body {
             let text = format!("a body has at most {most} bytes (server.limits.body_megabytes)");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text));
         }
-        let trace = head.headers.get("traceparent").and_then(|trace| trace.to_str().ok());
-        let trace = trace.filter(|trace| trace.len() <= 256 && trace.bytes().all(|b| b.is_ascii_graphic()));
-        Ok(Self { trace: trace.map(str::to_owned), headers: head.headers, bytes })
+        Ok(Self { trace: trace(&head.headers), headers: head.headers, bytes })
+    }
+}
+
+/// The trace of a request. Two parents are none, and a state may stand in several headers.
+fn trace(headers: &HeaderMap) -> Option<Trace> {
+    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let parent = parents.next().filter(|_| parents.next().is_none())?.to_str().ok()?;
+    let states: Result<Vec<&str>, _> = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str).collect();
+    Trace::read(parent, states.ok().map(|states| states.join(",")).as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_may_stand_in_several_headers_and_two_parents_are_none() {
+        const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut headers = HeaderMap::new();
+        assert_eq!(trace(&headers), None);
+        headers.append(TRACEPARENT, HeaderValue::from_static(PARENT));
+        assert_eq!(trace(&headers), Trace::read(PARENT, None));
+        headers.append(TRACESTATE, HeaderValue::from_static("a=1"));
+        headers.append(TRACESTATE, HeaderValue::from_static("b=2"));
+        assert_eq!(trace(&headers), Trace::read(PARENT, Some("a=1,b=2")));
+        headers.append(TRACEPARENT, HeaderValue::from_static(PARENT));
+        assert_eq!(trace(&headers), None);
     }
 }

@@ -147,7 +147,7 @@ pub(super) async fn list(
             json!({
                 "id": entry.id, "lane": entry.lane, "job": entry.job, "items": entry.items, "codes": entry.codes,
                 "message": entry.message, "recorded_at": entry.recorded_at, "raw": entry.raw, "source": entry.source,
-                "line": entry.line,
+                "line": entry.line, "trace": entry.trace,
             })
         })
         .collect();
@@ -166,7 +166,7 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, Path(id): Path<Strin
     let mut told = json!({
         "id": entry.id, "lane": entry.lane, "job": entry.job, "items": entry.items, "codes": entry.codes,
         "message": entry.message, "recorded_at": entry.recorded_at, "raw": entry.raw, "source": entry.source,
-        "line": entry.line,
+        "line": entry.line, "trace": entry.trace,
     });
     if let Some(fields) = told.as_object_mut() {
         if entry.raw {

@@ -13,7 +13,7 @@ use crate::{
         rabbitmq::{Message, batch, dead::raw_letter},
     },
     event::{self, Decision, EVENT_BYTES, EVENTS_AT_ONCE, Event, Source, Standing, Unreadable},
-    job::stable_hash,
+    job::{Trace, stable_hash},
     worker::clock,
 };
 use axum::{
@@ -72,7 +72,7 @@ pub(super) async fn take(
         return Err(Problem::unprocessable("nothing was taken in, because some of it is no event", errors));
     }
     let taken =
-        hand_on(&state, &events, body.trace.as_deref(), async |messages| publish::confirmed(&state, messages).await)
+        hand_on(&state, &events, body.trace.as_ref(), async |messages| publish::confirmed(&state, messages).await)
             .await
             .inspect_err(|_| state.metrics.events(source.as_str(), "unavailable", events.len() as u64))?;
     let Taken { events, duplicates, ignored, jobs, dead } = taken;
@@ -104,7 +104,7 @@ pub(super) fn pairs(headers: &HeaderMap) -> Vec<(&str, &str)> {
 pub(super) async fn hand_on<P>(
     state: &State,
     events: &[(Event, &[u8])],
-    trace: Option<&str>,
+    trace: Option<&Trace>,
     publish: impl AsyncFnOnce(Vec<Message>) -> Result<(), P>,
 ) -> Result<Taken, P>
 where
@@ -140,7 +140,7 @@ where
         }
         let troubles = dead_letters(event, bytes, &decision);
         taken.dead += troubles.len();
-        messages.extend(troubles.into_iter().map(|letter| raw_letter(&state.names, letter, now)));
+        messages.extend(troubles.into_iter().map(|letter| raw_letter(&state.names, letter, now).with_trace(trace)));
         decisions.push(decision);
     }
     publish(messages).await?;

@@ -33,9 +33,9 @@ pub(super) async fn submit(
     };
     let documents = documents.map_err(|unsplit| unsplit_problem(unsplit, "jobs"))?;
     let jobs = read(&state, &documents, what, &actor).inspect_err(|_| state.metrics.jobs("rejected", 1))?;
-    let messages = jobs.iter().map(|job| {
-        batch::message(&state.names, job, serde_json::to_vec(job).unwrap_or_default(), body.trace.as_deref())
-    });
+    let messages = jobs
+        .iter()
+        .map(|job| batch::message(&state.names, job, serde_json::to_vec(job).unwrap_or_default(), body.trace.as_ref()));
     let count = jobs.len() as u64;
     publish::confirmed(&state, messages.collect()).await.inspect_err(|_| state.metrics.jobs("unavailable", count))?;
     state.metrics.jobs("accepted", count);

@@ -124,6 +124,10 @@ fn dead_letter() -> Value {
             "codes": {"type": "array", "items": {"type": "string"}}, "message": {"type": "string"},
             "recorded_at": {"type": "string", "format": "date-time"}, "raw": {"type": "boolean"}, "source": text(),
             "line": {"type": ["integer", "null"]},
+            "trace": {
+                "type": ["object", "null"], "required": ["traceparent"],
+                "properties": {"traceparent": {"type": "string"}, "tracestate": {"type": "string"}},
+            },
             "document": {"description": "The dead letter itself."},
             "body": {"type": ["string", "null"], "description": "A message that is no job, where it is text."},
             "body_base64": {"type": "string", "description": "The same, byte for byte."},

@@ -74,13 +74,14 @@ async fn work(state: &State, queue: &EventQueue, link: &Link) -> Result<std::con
         match event::read(queue.source, &headers, &arrived.body) {
             Ok(read) => {
                 let events: Vec<_> = read.into_iter().map(|event| (event, arrived.body.as_slice())).collect();
-                events::hand_on(state, &events, arrived.trace.as_deref(), safe).await?;
+                events::hand_on(state, &events, arrived.trace.as_ref(), safe).await?;
             }
             Err(error) => {
                 let why = error.to_string();
                 tracing::warn!(queue = %queue.queue, %why, "a message is no event; it is dead-lettered");
                 let letter = events::unreadable_letter(queue.source, why, arrived.body.clone());
-                safe(vec![raw_letter(&state.names, letter, clock::wall())]).await?;
+                let letter = raw_letter(&state.names, letter, clock::wall()).with_trace(arrived.trace.as_ref());
+                safe(vec![letter]).await?;
             }
         }
         intake.done(arrived.tag).await?;

@@ -4,7 +4,7 @@ use super::{
     WorkerError, clock,
     counted::{Counted, result},
     identity::Identity,
-    notes::tell,
+    notes::{stillborn, tell},
     outbox::Outbox,
     parts::Parts,
     standing::Standing,
@@ -15,7 +15,8 @@ use crate::{
     broker::{Broker, BrokerError, Deed, Delivery, Feed, Orders, Ticket},
     call::{Answer, Blame, Call, Failure, Fate, Kind, Memo, Moment},
     config::Mode,
-    lane::{Action, CallId, Control, Counts, Emission, Lane, Note, Now, Settlement, Status, Tuning},
+    lane::{Action, CallId, Carried, Control, Counts, Emission, Lane, Note, Now, Settlement, Status, Tuning},
+    telemetry::spans::{self, Leaving},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
@@ -24,6 +25,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant as TimerInstant, MissedTickBehavior},
 };
+use tracing::Span;
 
 /// Items taken from the broker at a time; one message always fits.
 const DELIVERIES: usize = 1000;
@@ -262,7 +264,7 @@ impl<B: Broker> LaneTask<B> {
         let wall = clock::wall();
         for delivery in deliveries {
             let (ticket, published_at) = (delivery.ticket, delivery.published_at);
-            let lane = &self.parts.config.name;
+            let (lane, known) = (&self.parts.config.name, delivery.marks.len());
             let reading = Reading { lane, provider: &*self.parts.provider, orders: &self.obeyed, wall };
             match reading.read(delivery) {
                 Ok(work) => {
@@ -274,11 +276,12 @@ impl<B: Broker> LaneTask<B> {
                         let provider = self.parts.provider.name();
                         tracing::warn!(%lane, provider, "a job says `overwrite: false`; this API cannot tell what is there, so its tags are set all the same");
                     }
+                    stillborn(lane, &work.job, &work.finals, known);
                     self.counted.job(&work);
                     self.lane.handle_job(self.now(), &work);
                 }
                 Err(raw) => {
-                    tracing::warn!(%lane, code = %raw.code, why = %raw.message, "a message is no job for this lane; it is dead-lettered");
+                    tracing::warn!(%lane, letter = %raw.id, code = %raw.code, why = %raw.message, "a message is no job for this lane; it is dead-lettered");
                     self.counted.tally.dead("invalid");
                     self.outbox.push(Deed::RawDeadLetter(ticket, *raw));
                     self.outbox.push(Deed::Ack(ticket));
@@ -352,7 +355,7 @@ impl<B: Broker> LaneTask<B> {
                 Action::Settle(_, Settlement::Returned) => {}
                 Action::Refresh(server_time) => self.identity.ask(server_time),
                 Action::Note(note) => {
-                    if matches!(note, Note::Paused(_)) && std::mem::take(&mut self.unauthorised) {
+                    if matches!(note, Note::Paused(..)) && std::mem::take(&mut self.unauthorised) {
                         self.identity.refused();
                     }
                     tell(&self.parts.config.name, &note);
@@ -376,16 +379,21 @@ impl<B: Broker> LaneTask<B> {
         let timeout = self.parts.config.timeout;
         let tally = Arc::clone(&self.counted.tally);
         tally.counted().credential_ends = held.ends_at().map_or(0.0, |at| at.as_duration().as_secs_f64());
+        let span = self.span(id, &call);
         self.replies.spawn(async move {
             let begun = clock::monotonic();
             let wall = clock::wall();
             let at = Moment { now: wall.checked_add(offset).unwrap_or(wall), nonce: clock::nonce() };
             let request = provider.encode(&call, memo.as_ref(), &held.credential, &at);
-            let answer = match client.send(request, timeout).await {
-                Ok(reply) => provider.decode(&call, memo.as_ref(), &reply),
-                Err(fault) => Answer::Failure(Failure::from(fault)),
+            spans::goes(&span, request.method.as_str(), &request.url);
+            let (status, answer) = match client.send(request, timeout).await {
+                Ok(reply) => (Some(reply.status), provider.decode(&call, memo.as_ref(), &reply)),
+                Err(fault) => (None, Answer::Failure(Failure::from(fault))),
             };
-            tally.answer(result(&answer));
+            let result = result(&answer);
+            spans::came(&span, status, result, &answer);
+            drop(span);
+            tally.answer(result);
             let mut counted = tally.counted();
             counted.call_seconds.add(clock::monotonic().saturating_duration_since(begun).as_secs_f64());
             counted.call_resources.add(call.resources.len() as f64);
@@ -393,6 +401,16 @@ impl<B: Broker> LaneTask<B> {
             (id, answer)
         });
         Ok(())
+    }
+
+    /// The span of a call that leaves.
+    fn span(&self, id: CallId, call: &Call) -> Span {
+        if !spans::wanted() {
+            return Span::none();
+        }
+        let Carried { jobs, traces } = self.lane.carried(id);
+        let (lane, provider, broker) = (&self.parts.config.name, self.parts.provider.name(), B::SYSTEM);
+        spans::leaving(&Leaving { lane, provider, broker, call, jobs, traces: &traces })
     }
 
     fn show(&mut self, mut status: Status) {

@@ -8,9 +8,9 @@ use crate::{
 use tagmill::{
     broker::{
         Broker, Deed, Mark,
-        embedded::{CancelFilter, Cancelled, DeadFilter, Embedded, Pick, RunId},
+        embedded::{CancelFilter, Cancelled, DeadFilter, Embedded, EnqueueRow, Pick, RunId},
     },
-    job::{DEAD_LETTER_BYTES, Job, JobId, stable_id},
+    job::{DEAD_LETTER_BYTES, Job, JobId, Trace, stable_id},
 };
 
 /// Enqueues jobs in a run and lets each die, one commit each, in the order given.
@@ -122,6 +122,43 @@ async fn a_whole_lane_or_run_is_cancelled_and_a_message_that_is_no_job_too() {
     assert_eq!((count.letters, count.items, count.raw), (1201, 1201, 1));
     assert_eq!(sum(&at.queue, run).await.dead, 1200);
     assert!(at.queue.end_run(run).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_trace_of_a_job_is_that_of_its_dead_letter_its_receipt_and_its_replay() {
+    let at = State::new();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace = Trace::read(parent, Some("a=1"));
+    let traced = |line, job: &Job| match row(line, job) {
+        EnqueueRow::Job { line, lane, items, body, .. } => {
+            EnqueueRow::Job { line, lane, items, body, trace: trace.clone() }
+        }
+        bad @ EnqueueRow::Bad { .. } => bad,
+    };
+    let run = at.queue.begin_run("digest", "servers.csv").await.unwrap().id;
+    let (one, two, plain) = (job("a", "1", &["r1"]), job("a", "2", &["r2"]), job("a", "3", &["r3"]));
+    at.queue.enqueue(run, vec![traced(2, &one), traced(3, &two), row(4, &plain)]).await.unwrap();
+    let at = at.kill();
+    let got = head(&at.queue, "a", 3).await;
+    let traces: Vec<_> = got.iter().map(|delivery| delivery.trace.clone()).collect();
+    assert_eq!(traces, [trace.clone(), trace.clone(), None]);
+    // One dies at work, where the job has its trace; the others are cancelled.
+    let mut at_work = one.clone();
+    at_work.extras.trace.clone_from(&trace);
+    let letter = dead_letter(&at_work, &["r1"], "NotFound");
+    let ticket = got[0].ticket;
+    let deeds = vec![Deed::DeadLetter(ticket, letter), Deed::Receipt(ticket, receipt(&one, 1)), Deed::Ack(ticket)];
+    at.queue.commit(deeds).await.unwrap();
+    assert_eq!(at.queue.cancel(CancelFilter::default(), read_job).await.unwrap().jobs, 2);
+    let of_receipts: Vec<_> = at.queue.receipts(0, 10).await.unwrap().into_iter().map(|(_, it)| it.trace).collect();
+    assert_eq!(of_receipts, [None, Some(parent.to_owned()), None]);
+    let page = at.queue.dead_letters(DeadFilter::default(), None, 10).await.unwrap();
+    assert_eq!(page.found.iter().map(|entry| entry.trace.clone()).collect::<Vec<_>>(), traces);
+    let at = at.kill();
+    let replay = at.queue.begin_run("replay", "replay").await.unwrap().id;
+    assert_eq!(at.queue.replay(Pick::Matching(DeadFilter::default()), replay).await.unwrap().letters, 3);
+    let again: Vec<_> = head(&at.queue, "a", 3).await.into_iter().map(|delivery| delivery.trace).collect();
+    assert_eq!(again, traces);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use lapin::{
 use std::time::Duration;
 use tagmill::{
     broker::{Broker, CallCounts, Deed, Feed as _, RawDeadLetter, rabbitmq::LinkState},
-    job::Mark,
+    job::{Mark, Trace},
 };
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -19,6 +19,7 @@ const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 fn traced() -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert("traceparent".into(), AMQPValue::LongString(TRACE.into()));
+    headers.insert("tracestate".into(), AMQPValue::LongString("vendor=opaque".into()));
     BasicProperties::default().with_headers(headers).with_message_id("message-1".into()).with_timestamp(1_700_000_000)
 }
 
@@ -37,9 +38,9 @@ async fn documents_carry_a_stable_id_a_time_and_the_trace_of_their_message() {
     fleet.publish_with("a", &bytes(&work), traced()).await;
     fleet.publish("a", [b"\xff\x00garbage".to_vec()]).await;
     let (feed, got) = open(&rabbit, "a", 2).await;
-    assert_eq!((&*got[0].id, got[0].trace.as_deref()), ("message-1", Some(TRACE)));
+    assert_eq!((&*got[0].id, got[0].trace.as_ref().map(Trace::parent)), ("message-1", Some(TRACE)));
     assert_eq!(got[0].published_at.unwrap().as_second(), 1_700_000_000);
-    assert_eq!((got[1].published_at, got[1].trace.as_deref()), (None, None));
+    assert_eq!((got[1].published_at, got[1].trace.as_ref()), (None, None));
     let (letter, done) = (dead_letter(&work, &["r1"], "NotFound"), receipt(&work, 1));
     let raw = RawDeadLetter {
         id: got[1].id.to_string(),
@@ -72,12 +73,14 @@ async fn documents_carry_a_stable_id_a_time_and_the_trace_of_their_message() {
     assert_eq!(*properties.delivery_mode(), Some(2));
     assert!(properties.timestamp().unwrap() > 1_700_000_000);
     assert_eq!(header(properties, "traceparent").as_deref(), Some(TRACE));
+    assert_eq!(header(properties, "tracestate").as_deref(), Some("vendor=opaque"));
 
     let dead = fleet.peek(fleet.names.dead()).await;
     let [(first, body), (second, bytes)] = &*dead else { panic!("two dead letters, not {}", dead.len()) };
     assert_eq!(first.message_id().as_ref().unwrap().as_str(), letter.id);
     assert_eq!(serde_json::from_slice::<serde_json::Value>(body).unwrap(), serde_json::to_value(&letter).unwrap());
     assert_eq!(header(first, "traceparent").as_deref(), Some(TRACE));
+    assert_eq!(header(first, "tracestate").as_deref(), Some("vendor=opaque"));
     assert_eq!((bytes, second.message_id().as_ref().unwrap().as_str()), (&raw.body, &*raw.id));
     assert_eq!(second.content_type().as_ref().unwrap().as_str(), "application/octet-stream");
     let headers = ["tagmill-code", "tagmill-lane", "tagmill-source", "tagmill-line", "traceparent"];

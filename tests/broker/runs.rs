@@ -31,7 +31,7 @@ impl State {
 
 pub fn row(line: u64, job: &Job) -> EnqueueRow {
     let items = job.resources.len() as u64;
-    EnqueueRow::Job { line: Some(line), lane: job.lane.clone(), items, body: bytes(job) }
+    EnqueueRow::Job { line: Some(line), lane: job.lane.clone(), items, body: bytes(job), trace: None }
 }
 
 pub fn bad(line: u64, lane_name: Option<&str>) -> EnqueueRow {

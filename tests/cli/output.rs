@@ -110,3 +110,35 @@ fn secrets_and_tag_values_are_in_no_output_and_secrets_in_no_file() {
         assert!(!holds(&home.path("tagmill-state"), secret), "{secret} is in the state");
     }
 }
+
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn a_build_that_exports_no_spans_says_so_in_one_line_where_an_endpoint_is_set() {
+    let clouds = Clouds::start();
+    let mut home = Home::new(&[lane("tms", &clouds.url(), "")]);
+    home.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:planted@127.0.0.1:1");
+    home.write("all.csv", &disks(["d-1".to_owned()]));
+    let done = home.run(&["apply", "all.csv"]);
+    assert_eq!((done.code, done.err.lines().count()), (0, 1), "{done:?}");
+    assert!(done.err.contains("--features otlp") && !done.err.contains("planted"), "{done:?}");
+    let other = home.run(&["providers"]);
+    assert_eq!((other.code, other.err.as_str()), (0, ""), "a command that calls nobody has nothing to say");
+}
+
+#[test]
+fn the_trace_of_a_command_is_that_of_its_dead_letters() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let clouds = Clouds::start();
+    clouds.faults("huawei-tms", Faults { unknown: vec!["gone".into()], ..Faults::default() });
+    let mut home = Home::new(&[lane("tms", &clouds.url(), "")]);
+    home.env("TRACEPARENT", PARENT);
+    home.write("all.csv", &disks(["gone".to_owned()]));
+    let done = home.run(&["apply", "all.csv", "-v"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    let dead: Vec<&str> = done.err.lines().filter(|line| line.contains("trace_id=")).collect();
+    assert_eq!(dead.len(), 1, "{done:?}");
+    assert!(dead[0].contains("4bf92f3577b34da6a3ce929d0e0e4736") && dead[0].contains("job="), "{done:?}");
+    home.without("TRACEPARENT");
+    let again = home.run(&["dlq", "replay", "--yes", "-v"]);
+    assert!(again.err.contains("trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\""), "{again:?}");
+}

@@ -3,10 +3,14 @@
 use crate::support::{
     Letters, dead_letter, job, lane, link, names, on_a_clean_broker, publisher, put, raw_channel, ready, taken, until,
 };
+use futures_core::Stream as _;
 use jiff::Timestamp;
-use lapin::BasicProperties;
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable},
+};
 use serde_json::json;
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, pin::Pin, time::Duration};
 use tagmill::{
     broker::{
         BrokerError, DeadFilter, Pick, StoredDead,
@@ -15,7 +19,7 @@ use tagmill::{
             dead::{DeadLetters, Index, Picked},
         },
     },
-    job::{Job, Resource, stable_id},
+    job::{Job, Resource, Trace, stable_id},
     worker::clock,
 };
 
@@ -232,6 +236,44 @@ fn a_replay_goes_to_the_lane_it_came_from_as_new_work_in_the_old_order() {
         let left: Vec<_> = left.entries(&DeadFilter::default()).map(|entry| entry.job.clone()).collect();
         let left: Vec<_> = left.iter().map(|job| job.as_ref().map_or("-", |job| job.as_str())).collect();
         assert_eq!(left, ["nowhere", "-", "late"]);
+    });
+}
+
+#[test]
+fn a_replay_goes_on_with_the_trace_of_its_letter() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    on_a_clean_broker(|| async {
+        let (link, publisher) = (link().await, publisher());
+        let on = Letters::of(&link).await;
+        on.lane("desk-a").await;
+        let channel = raw_channel(&link).await;
+        let text = |text: &str| AMQPValue::LongString(text.into());
+        for (id, parent) in [("traced", Some(PARENT)), ("not", None), ("nonsense", Some("00-1-2-01"))] {
+            let letter = dead_letter(&job("desk-a", id, &["r1"]), "X");
+            let mut headers = FieldTable::default();
+            if let Some(parent) = parent {
+                headers.insert("traceparent".into(), text(parent));
+                headers.insert("tracestate".into(), text("a=1, b=2"));
+            }
+            let properties = BasicProperties::default().with_message_id(letter.id.as_str().into());
+            let body = serde_json::to_vec(&letter).unwrap();
+            put(&channel, names::DEAD, "desk-a", properties.with_headers(headers), &body).await;
+        }
+        let letters = DeadLetters::new(link.clone());
+        let index = letters.index(clock::wall()).await.unwrap();
+        let known: Vec<_> = index.entries(&DeadFilter::default()).map(|entry| entry.trace.clone()).collect();
+        assert_eq!(known, [Trace::read(PARENT, Some("a=1,b=2")), None, None]);
+        let replay = letters.replay(&publisher, &index, &index.pick(&everything()).unwrap(), clock::wall()).await;
+        assert_eq!((replay.lanes[&lane("desk-a")].letters, replay.left()), (3, 0), "{replay:?}");
+        let queue = names::lane_queue(&lane("desk-a"));
+        let consuming =
+            channel.basic_consume(queue.as_str().into(), "look".into(), Default::default(), FieldTable::default());
+        let mut consumer = consuming.await.unwrap();
+        for expected in [[Some(text(PARENT)), Some(text("a=1,b=2"))], [None, None], [None, None]] {
+            let next = std::future::poll_fn(|cx| Pin::new(&mut consumer).poll_next(cx)).await;
+            let headers = next.unwrap().unwrap().properties.headers().clone().unwrap_or_default();
+            assert_eq!(["traceparent", "tracestate"].map(|name| headers.inner().get(name).cloned()), expected);
+        }
     });
 }
 

@@ -6,6 +6,7 @@
     reason = "helpers of tests, not only the tests themselves, stop at what is wrong"
 )]
 
+mod fields;
 mod page;
 
 use clap::Parser as _;
@@ -138,6 +139,56 @@ fn the_page_on_metrics_names_every_series_with_its_labels() {
     assert_eq!(rows, wanted);
     for state in tagmill::telemetry::metrics::STATES {
         assert!(page.contains(&format!("`{state}`")), "{state}");
+    }
+}
+
+#[test]
+fn the_page_on_logs_names_every_field_of_the_log_and_every_attribute_of_a_span() {
+    let page = Page::read("docs/LOGGING.md");
+    let said = |row: &[String]| row[0].split(", ").map(|name| name.trim_matches('`').to_owned()).collect::<Vec<_>>();
+    let rows: Vec<String> = page.table("field").iter().flat_map(|row| said(row)).collect();
+    let named: BTreeSet<String> = rows.iter().cloned().collect();
+    assert_eq!(rows.len(), named.len(), "a field stands there twice");
+    let mut files = vec![page::root().join("src")];
+    let mut logged = BTreeSet::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            logged.extend(fields::of(&fs::read_to_string(path).unwrap()));
+        }
+    }
+    assert_eq!(named, logged, "the page, and the code");
+    // JSON would have them twice: they are what every line has.
+    for name in ["timestamp", "level", "message", "target"] {
+        assert!(!logged.contains(name), "{name}");
+    }
+    let attributes: Vec<(String, String)> =
+        page.table("attribute").into_iter().map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone())).collect();
+    let table = tagmill::telemetry::spans::TABLE;
+    let wanted: Vec<_> = table.iter().map(|(name, says)| ((*name).to_owned(), (*says).to_owned())).collect();
+    assert_eq!(attributes, wanted);
+}
+
+#[test]
+fn the_commands_for_jq_on_the_page_on_logs_find_what_they_are_for() {
+    let line = r#"{"timestamp":"t","level":"INFO","message":"dead","lane":"l","job":"j","resource":"r","code":"c","request_id":"q","attempts":1,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}
+{"timestamp":"t","level":"ERROR","message":"paused","lane":"l","why":"w"}
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("worker.log"), line).unwrap();
+    let blocks = Page::read("docs/LOGGING.md").blocks("sh");
+    let commands: Vec<&str> =
+        blocks.iter().flat_map(|block| block.text.lines()).filter(|line| line.starts_with("jq ")).collect();
+    assert!(commands.len() >= 4);
+    if Command::new("jq").arg("--version").output().is_err() {
+        // It is on no list of what the tests need.
+        return;
+    }
+    for command in commands {
+        let done = Command::new("sh").args(["-c", command]).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success() && said.lines().count() == 1, "{command}: {said}");
     }
 }
 

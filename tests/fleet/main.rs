@@ -25,6 +25,7 @@ mod fault_order;
 mod fault_stop;
 mod fleet;
 mod http;
+mod log;
 mod node_access;
 mod reload;
 mod truth;

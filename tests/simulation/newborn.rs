@@ -8,7 +8,7 @@ use crate::{
 use std::{collections::BTreeMap, time::Duration};
 use tagmill::{
     job::{Job, Priority},
-    lane::{Note, Now},
+    lane::{Dead, Note, Now},
     plan::Caps,
 };
 
@@ -31,14 +31,16 @@ fn run(script: Script) -> World {
 /// When which resource died, of which code, after how many attempts.
 fn deaths(world: &World) -> Vec<(Now, String, String, u32)> {
     let dead = |(at, note): &(Now, Note)| match note {
-        Note::Dead(dead) => Some((*at, dead.resource.id.to_string(), dead.code.clone(), dead.attempts)),
+        Note::Dead(Dead { failure, .. }) => {
+            Some((*at, failure.resource.id.to_string(), failure.code.clone(), failure.attempts))
+        }
         _ => None,
     };
     world.notes.iter().filter_map(dead).collect()
 }
 
 fn is_calm(world: &World) -> bool {
-    !world.notes.iter().any(|(_, note)| matches!(note, Note::OutageBegan(_) | Note::Paused(_)))
+    !world.notes.iter().any(|(_, note)| matches!(note, Note::OutageBegan(..) | Note::Paused(..)))
 }
 
 fn appears(ids: impl IntoIterator<Item = (String, Now)>) -> Faults {

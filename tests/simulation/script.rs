@@ -4,7 +4,7 @@ use crate::cloud::{Faults, Style};
 use jiff::Timestamp;
 use std::{collections::BTreeSet, time::Duration};
 use tagmill::{
-    job::{Extras, Job, JobId, LaneName, Priority, Resource},
+    job::{Extras, Job, JobId, LaneName, Priority, Resource, Trace},
     lane::{Cancel, Control, Now, Tuning},
     plan::Caps,
 };
@@ -137,7 +137,8 @@ impl Script {
             let mut job = job(&format!("j{n}"), &resources, &set, &unset);
             job.extras.priority = if rng.f64() < 0.2 { Priority::Event } else { Priority::Bulk };
             job.extras.batch = rng.bool().then(|| format!("b{}", rng.u32(0..2)).into());
-            job.extras.trace = rng.bool().then(|| format!("00-{n}-01").into());
+            job.extras.trace =
+                if rng.bool() { Trace::read(&format!("00-{:032x}-{:016x}-01", n + 1, n + 1), None) } else { None };
             events.push((ms(at), Event::Job(job)));
         }
         if rng.f64() < 0.2 {

@@ -450,7 +450,7 @@ impl World {
                 if self.talk {
                     eprintln!("{:>12.3?} {note:?}", self.now);
                 }
-                if let Note::Paused(_) = &note {
+                if let Note::Paused(..) = &note {
                     self.repair();
                 }
                 self.notes.push((self.now, note));

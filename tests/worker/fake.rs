@@ -8,7 +8,7 @@ use std::{
 };
 use tagmill::{
     broker::{Broker, BrokerError, Deed, Delivery, Feed, Orders, RawDeadLetter, Ticket},
-    job::{DeadLetter, LaneName, Receipt},
+    job::{DeadLetter, LaneName, Receipt, Trace},
     worker::clock,
 };
 use tokio::sync::{Notify, watch};
@@ -199,7 +199,7 @@ impl<const MARKS: bool> FakeFeed<MARKS> {
                 let ticket = Ticket(*tickets);
                 lane.unacked.insert(ticket, message.clone());
                 let Message { id, body, published_at } = message;
-                let trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+                let trace = Trace::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", None);
                 found.push(Delivery {
                     ticket,
                     id,

@@ -144,6 +144,8 @@ fn end_job(
         failures.push(failure);
     }
     let dead = failures.len() as u64;
+    let trace = txn.trace(ticket.0)?;
+    job.extras.trace.clone_from(&trace);
     let receipt = Receipt {
         version: VERSION,
         id: stable_id(&job, "receipt"),
@@ -161,7 +163,7 @@ fn end_job(
         last_attempt: None,
         finished_at: txn.now,
         duration_ms: 0,
-        trace: None,
+        trace: trace.as_ref().map(|trace| trace.parent().to_owned()),
     };
     for letter in dead_letters(job, failures) {
         dead::record(txn, dead::From { arrival: seq_of(ticket), row: Some(row) }, letter)?;

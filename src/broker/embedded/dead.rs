@@ -170,6 +170,7 @@ pub(super) fn record(txn: &mut Txn<'_>, from: From, mut letter: DeadLetter) -> R
         source: letter.job.extras.source.as_deref().map(str::to_owned),
         line: first.and_then(|first| first.line),
         run: from.row.map_or(0, |row| row.run),
+        trace: letter.job.extras.trace.clone(),
     };
     let job = serde_json::to_value(&letter.job)?;
     let same = |stored: &[u8]| {
@@ -197,6 +198,8 @@ pub(super) fn record_raw(txn: &mut Txn<'_>, from: From, raw: RawDeadLetter) -> R
         source: raw.source,
         line: raw.line,
         run: from.row.map_or(0, |row| row.run),
+        // It cannot be sent again.
+        trace: None,
     };
     let body = raw.body;
     put(txn, from, entry, &Letter { content: &body, same: &|stored| stored == body }, |_| Ok(body.clone()))

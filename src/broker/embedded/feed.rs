@@ -1,6 +1,6 @@
 //! The deliveries of one lane, read page by page behind a cursor.
 
-use super::{Embedded, board::Spot, fault::Res, marks, present, store::Store, tables};
+use super::{Embedded, board::Spot, fault::Res, marks, present, store::Store, tables, txn};
 use crate::{
     broker::{BrokerError, Delivery, Feed, Ticket},
     job::LaneName,
@@ -80,6 +80,7 @@ impl Feed for EmbeddedFeed {
 fn page(read: &ReadTransaction, lane: u32, cursor: u64, most: usize) -> Res<Vec<Delivery>> {
     let Some(pending) = present(read.open_table(tables::PENDING))? else { return Ok(Vec::new()) };
     let marked = present(read.open_table(tables::MARKS))?;
+    let traces = present(read.open_table(tables::TRACES))?;
     let mut found = Vec::new();
     let (mut bytes, mut left) = (0, most as u64);
     for row in pending.range(cursor..=*tables::lane_range(lane).end())? {
@@ -105,7 +106,10 @@ fn page(read: &ReadTransaction, lane: u32, cursor: u64, most: usize) -> Res<Vec<
             marks,
             // Every job was given its `created_at` when it was enqueued.
             published_at: None,
-            trace: None,
+            trace: match &traces {
+                Some(table) => txn::trace_of(table, ticket)?,
+                None => None,
+            },
         });
         if left == 0 {
             break;

@@ -82,7 +82,9 @@ impl Embedded {
         let lane = lane.clone();
         self.write(move |txn| {
             let lane = txn.lane(&lane)?;
-            messages.iter().try_for_each(|(items, body)| txn.publish(lane, 0, None, *items, body))
+            messages.iter().try_for_each(|(items, body)| {
+                txn.publish(lane, 0, &txn::Message { line: None, items: *items, body, trace: None })
+            })
         })
         .await
     }

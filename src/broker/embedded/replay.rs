@@ -7,9 +7,9 @@ use super::{
     present,
     runs::{self, RunId},
     tables,
-    txn::Txn,
+    txn::{Message, Txn},
 };
-use crate::broker::{BrokerError, DeadFilter, Pick, again};
+use crate::broker::{BrokerError, DeadFilter, Pick, StoredDead, again};
 use redb::{ReadTransaction, ReadableTable};
 
 /// Dead letters that share one transaction: enough to be quick, few enough for anything else to get its turn.
@@ -43,7 +43,9 @@ impl Embedded {
                 Some(job) => {
                     dead::remove(txn, key)?;
                     let lane = txn.lane(&job.lane)?;
-                    txn.publish(lane, run.0, stored.entry.line, job.items, &job.body)?;
+                    let StoredDead { entry, .. } = &stored;
+                    let (line, trace) = (entry.line, entry.trace.as_ref());
+                    txn.publish(lane, run.0, &Message { line, items: job.items, body: &job.body, trace })?;
                     done.letters += 1;
                     done.items += job.items;
                 }

@@ -4,11 +4,11 @@ use super::{
     Embedded, dead,
     fault::{Fault, Res},
     present, tables,
-    txn::Txn,
+    txn::{Message, Txn},
 };
 use crate::{
     broker::{BrokerError, DeadEntry, RawDeadLetter},
-    job::{LaneName, stable_hash},
+    job::{LaneName, Trace, stable_hash},
 };
 use jiff::Timestamp;
 use redb::{ReadTransaction, ReadableTable};
@@ -71,6 +71,8 @@ pub enum EnqueueRow {
         items: u64,
         /// The job message.
         body: Vec<u8>,
+        /// The trace it belongs to.
+        trace: Option<Trace>,
     },
     /// A row that is no job: one item accepted, one dead.
     Bad {
@@ -211,9 +213,9 @@ fn begin(txn: &mut Txn<'_>, key: &str, label: String) -> Res<Run> {
 
 fn enqueue(txn: &mut Txn<'_>, run: RunId, record: &Record, row: EnqueueRow) -> Res<()> {
     match row {
-        EnqueueRow::Job { line, lane, items, body } => {
+        EnqueueRow::Job { line, lane, items, body, trace } => {
             let lane = txn.lane(&lane)?;
-            txn.publish(lane, run.0, line, items, &body)
+            txn.publish(lane, run.0, &Message { line, items, body: &body, trace: trace.as_ref() })
         }
         EnqueueRow::Bad { line, lane, code, message, source, body } => {
             let number = match &lane {

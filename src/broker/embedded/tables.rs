@@ -14,6 +14,8 @@ pub(super) const LANES: TableDefinition<&str, u32> = TableDefinition::new("lanes
 pub(super) const LANE_NAMES: TableDefinition<u32, &str> = TableDefinition::new("lane_names");
 /// Ticket to (run, line + 1, items, message).
 pub(super) const PENDING: TableDefinition<u64, (u64, u64, u64, &[u8])> = TableDefinition::new("pending");
+/// Ticket to the trace of a pending message, where it has one.
+pub(super) const TRACES: TableDefinition<u64, &[u8]> = TableDefinition::new("traces");
 /// (ticket, item) to what became of the item.
 pub(super) const MARKS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("marks");
 /// Ticket to the receipt of a job that is not acked yet.

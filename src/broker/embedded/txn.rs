@@ -7,7 +7,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    job::{LaneName, Receipt},
+    job::{LaneName, Receipt, Trace},
     worker::clock,
 };
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ pub(super) struct Txn<'t> {
     lanes: Table<'t, &'static str, u32>,
     lane_names: Table<'t, u32, &'static str>,
     pub(super) pending: Table<'t, u64, (u64, u64, u64, &'static [u8])>,
+    traces: Table<'t, u64, &'static [u8]>,
     pub(super) marks: Table<'t, (u64, u32), &'static [u8]>,
     open_receipts: Table<'t, u64, &'static [u8]>,
     receipts: Table<'t, u64, &'static [u8]>,
@@ -45,6 +46,23 @@ pub(super) struct Txn<'t> {
     pub(super) now: Timestamp,
 }
 
+/// A message that is new to its lane.
+#[derive(Clone, Copy)]
+pub(super) struct Message<'m> {
+    /// The line of the file it came from.
+    pub(super) line: Option<u64>,
+    /// What it counts for.
+    pub(super) items: u64,
+    pub(super) body: &'m [u8],
+    pub(super) trace: Option<&'m Trace>,
+}
+
+/// The trace of a message, read as the file has it at some time.
+pub(super) fn trace_of(traces: &impl ReadableTable<u64, &'static [u8]>, ticket: u64) -> Res<Option<Trace>> {
+    let stored = traces.get(ticket)?;
+    Ok(stored.map(|trace| serde_json::from_slice(trace.value())).transpose()?)
+}
+
 impl<'t> Txn<'t> {
     pub(super) fn open(write: &'t WriteTransaction, board: &'t Board) -> Res<Self> {
         Ok(Self {
@@ -52,6 +70,7 @@ impl<'t> Txn<'t> {
             lanes: write.open_table(tables::LANES)?,
             lane_names: write.open_table(tables::LANE_NAMES)?,
             pending: write.open_table(tables::PENDING)?,
+            traces: write.open_table(tables::TRACES)?,
             marks: write.open_table(tables::MARKS)?,
             open_receipts: write.open_table(tables::OPEN_RECEIPTS)?,
             receipts: write.open_table(tables::RECEIPTS)?,
@@ -126,14 +145,23 @@ impl<'t> Txn<'t> {
     }
 
     /// Appends a message to a lane and counts its items in its run (run 0 is none).
-    pub(super) fn publish(&mut self, lane: u32, run: u64, row: Option<u64>, items: u64, body: &[u8]) -> Res<()> {
+    pub(super) fn publish(&mut self, lane: u32, run: u64, message: &Message<'_>) -> Res<()> {
+        let Message { line, items, body, trace } = *message;
         let ticket = tables::ticket(lane, self.number("seq")?);
-        self.pending.insert(ticket, (run, row.map_or(0, |line| line + 1), items, body))?;
+        self.pending.insert(ticket, (run, line.map_or(0, |line| line + 1), items, body))?;
+        if let Some(trace) = trace {
+            self.traces.insert(ticket, serde_json::to_vec(trace)?.as_slice())?;
+        }
         self.published.insert(lane, ticket);
         self.add(run, lane, |tally| {
             tally.accepted += items;
             tally.open_jobs += 1;
         })
+    }
+
+    /// The trace of a pending message.
+    pub(super) fn trace(&self, ticket: u64) -> Res<Option<Trace>> {
+        trace_of(&self.traces, ticket)
     }
 
     /// Changes the sums of one run in one lane. Work outside a run is not added up.
@@ -195,6 +223,7 @@ impl<'t> Txn<'t> {
     /// Removes a message that is done, and its marks.
     pub(super) fn forget(&mut self, ticket: u64) -> Res<()> {
         self.pending.remove(ticket)?;
+        self.traces.remove(ticket)?;
         // Most jobs have no marks, and a look into an empty table costs nothing.
         if self.marks.range((ticket, 0)..=(ticket, u32::MAX))?.next().is_some() {
             self.marks.retain_in((ticket, 0)..=(ticket, u32::MAX), |_, _| false)?;

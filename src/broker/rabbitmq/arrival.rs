@@ -1,5 +1,6 @@
 //! A message as the broker hands it over: who it is, how often it was handed out, and how many items it holds.
 
+use super::message::trace;
 use crate::broker::{Delivery, Ticket};
 use jiff::Timestamp;
 use lapin::{
@@ -10,9 +11,6 @@ use rustc_hash::FxHasher;
 use serde::{Deserialize, de::IgnoredAny};
 use sha2::{Digest as _, Sha256};
 use std::{fmt::Write as _, hash::Hasher as _, sync::Arc};
-
-/// Bytes of a trace context at most; the standard's own has 55.
-const TRACE_BYTES: usize = 256;
 
 /// Tells a message from the others of its lane when it comes back.
 pub(super) fn print(arrived: &Arrived) -> u64 {
@@ -80,16 +78,6 @@ fn body_id(body: &[u8]) -> Arc<str> {
     text.into()
 }
 
-fn trace(headers: Option<&FieldTable>) -> Option<Arc<str>> {
-    let bytes = match headers?.inner().get("traceparent")? {
-        AMQPValue::LongString(text) => text.as_bytes(),
-        AMQPValue::ShortString(text) => text.as_str().as_bytes(),
-        _ => return None,
-    };
-    let text = std::str::from_utf8(bytes).ok()?;
-    (text.len() <= TRACE_BYTES && text.bytes().all(|b| b.is_ascii_graphic())).then(|| text.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,13 +110,16 @@ mod tests {
 
     #[test]
     fn time_and_trace_are_read_where_they_make_sense() {
+        const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let mut headers = FieldTable::default();
-        headers.insert("traceparent".into(), AMQPValue::LongString("00-abc-01".into()));
+        headers.insert("traceparent".into(), AMQPValue::LongString(PARENT.into()));
+        headers.insert("tracestate".into(), AMQPValue::LongString("a=1, b=2".into()));
         let properties = BasicProperties::default().with_timestamp(1_700_000_000).with_headers(headers.clone());
         let got = delivery(Ticket(1), arrived(properties, b""));
         assert_eq!(got.published_at, Some(Timestamp::from_second(1_700_000_000).unwrap()));
-        assert_eq!(got.trace.as_deref(), Some("00-abc-01"));
-        headers.insert("traceparent".into(), AMQPValue::LongString("with\nnewline".into()));
+        let trace = got.trace.unwrap();
+        assert_eq!((trace.parent(), trace.state()), (PARENT, Some("a=1,b=2")));
+        headers.insert("traceparent".into(), AMQPValue::LongString("00-abc-01".into()));
         let properties = BasicProperties::default().with_timestamp(u64::MAX).with_headers(headers);
         let got = delivery(Ticket(1), arrived(properties, b""));
         assert_eq!((got.published_at, got.trace), (None, None));

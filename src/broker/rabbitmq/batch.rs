@@ -1,7 +1,7 @@
 //! A batch: the queue that collects its receipts, the notes about its submission beside them, and its messages.
 
 use super::{
-    commit::{CODE, LANE, LINE, REASON, SOURCE, TRACE},
+    commit::{CODE, LANE, LINE, REASON, SOURCE},
     fault::answered,
     link::Link,
     lock::Lock,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     broker::{BrokerError, Orders, RawDeadLetter},
-    job::{Job, LaneName, stable_hash},
+    job::{Job, LaneName, Trace, stable_hash},
 };
 use jiff::Timestamp;
 use lapin::{
@@ -182,21 +182,18 @@ impl Batch {
         message
     }
 
-    /// A job, on its way to its lane. `body` is the job as JSON; `trace` a W3C `traceparent`.
-    pub fn job(&self, job: &Job, body: Vec<u8>, trace: Option<&str>) -> Message {
+    /// A job, on its way to its lane. `body` is the job as JSON.
+    pub fn job(&self, job: &Job, body: Vec<u8>, trace: Option<&Trace>) -> Message {
         message(&self.names, job, body, trace)
     }
 }
 
-/// A job, on its way to its lane. `body` is the job as JSON; `trace` a W3C `traceparent`.
-pub fn message(names: &Names, job: &Job, body: Vec<u8>, trace: Option<&str>) -> Message {
+/// A job, on its way to its lane. `body` is the job as JSON.
+pub fn message(names: &Names, job: &Job, body: Vec<u8>, trace: Option<&Trace>) -> Message {
     let (lane, id) = (job.lane.as_str().to_owned(), job.id.as_str().to_owned());
     let mut message = Message::job(names, lane, id, body, job.extras.priority);
     message.timestamp = job.extras.created_at.and_then(|made| u64::try_from(made.as_second()).ok());
-    match trace {
-        Some(trace) => message.with_header(TRACE, trace),
-        None => message,
-    }
+    message.with_trace(trace)
 }
 
 /// Why a batch must not be submitted again: somebody has cancelled it, and a worker would bury every job of it.
@@ -274,10 +271,12 @@ mod tests {
             unset: [].into(),
             extras,
         };
-        let message = Batch::new("b", &Names::default()).job(&event, Vec::new(), Some("00-1-2-01"));
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = Trace::read(parent, Some("a=1")).unwrap();
+        let message = Batch::new("b", &Names::default()).job(&event, Vec::new(), Some(&trace));
         assert_eq!((message.priority, message.timestamp), (9, Some(1_800_000_000)));
         assert_eq!(message.exchange, *Names::default().urgent());
-        assert!(message.headers.contains_key("traceparent"));
+        assert!(["traceparent", "tracestate"].iter().all(|name| message.headers.contains_key(name)));
         let bulk = Job { extras: Extras::none(), ..event };
         let message = Batch::new("b", &Names::default()).job(&bulk, Vec::new(), None);
         assert_eq!((message.priority, message.exchange), (0, Names::default().jobs().clone()));

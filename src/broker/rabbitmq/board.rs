@@ -1,7 +1,10 @@
 //! What the feeds of one process share with whoever settles and whoever asks: who is open, what it holds, what it needs.
 
 use super::{keeper::Ack, window::Load};
-use crate::{broker::CallCounts, job::LaneName};
+use crate::{
+    broker::CallCounts,
+    job::{LaneName, Trace},
+};
 use rustc_hash::FxHashMap;
 use std::{
     collections::{HashMap, VecDeque},
@@ -137,7 +140,7 @@ pub(super) struct FeedState {
     wanted: OnceLock<&'static str>,
     /// Of the lane's two queues: all its jobs, and urgent ones.
     held: Mutex<[LaneHeld; 2]>,
-    traces: Mutex<FxHashMap<u64, Arc<str>>>,
+    traces: Mutex<FxHashMap<u64, Trace>>,
 }
 
 impl FeedState {
@@ -182,11 +185,11 @@ impl FeedState {
     }
 
     /// The trace context of a message, for the documents about it.
-    pub(super) fn remember_trace(&self, number: u64, trace: &Arc<str>) {
-        lock(&self.traces).insert(number, Arc::clone(trace));
+    pub(super) fn remember_trace(&self, number: u64, trace: &Trace) {
+        lock(&self.traces).insert(number, trace.clone());
     }
 
-    pub(super) fn trace(&self, number: u64) -> Option<Arc<str>> {
+    pub(super) fn trace(&self, number: u64) -> Option<Trace> {
         lock(&self.traces).get(&number).cloned()
     }
 

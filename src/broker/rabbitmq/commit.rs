@@ -27,8 +27,6 @@ pub const LANE: &str = "tagmill-lane";
 pub const SOURCE: &str = "tagmill-source";
 /// Header of a raw dead letter: the line of that file.
 pub const LINE: &str = "tagmill-line";
-/// Header of any message: its W3C trace context.
-pub const TRACE: &str = "traceparent";
 
 /// Records deeds: `Ok` when every document is confirmed and every ack has reached its queue. A loss before that brings
 /// the message again, and its documents a second time under the same ids.
@@ -43,10 +41,7 @@ pub(super) async fn commit(
     let now = u64::try_from(clock::wall().as_second()).ok();
     let mut say = |message: Message, feed: &OpenFeed, number: u64| {
         let message = Message { timestamp: now, ..message };
-        messages.push(match feed.state.trace(number) {
-            Some(trace) => message.with_header(TRACE, &trace),
-            None => message,
-        });
+        messages.push(message.with_trace(feed.state.trace(number).as_ref()));
     };
     for deed in deeds {
         match deed {

@@ -3,10 +3,11 @@
 use super::{
     fault::{answered, told},
     link::Link,
+    message::trace,
     own::Own,
     topology::short,
 };
-use crate::broker::BrokerError;
+use crate::{broker::BrokerError, job::Trace};
 use futures_core::Stream as _;
 use lapin::{
     Consumer,
@@ -27,8 +28,8 @@ pub struct Arrived {
     pub tag: u64,
     /// Headers that are text, and the content type.
     pub headers: Vec<(String, String)>,
-    /// W3C `traceparent`.
-    pub trace: Option<String>,
+    /// The trace it belongs to.
+    pub trace: Option<Trace>,
     /// The bytes.
     pub body: Vec<u8>,
 }
@@ -79,8 +80,7 @@ impl Intake {
                 headers.push((name.to_string(), value));
             }
         }
-        let trace = headers.iter().find(|(name, _)| name == "traceparent").map(|(_, value)| value.clone());
-        let trace = trace.filter(|trace| trace.len() <= 256 && trace.bytes().all(|b| b.is_ascii_graphic()));
+        let trace = trace(delivery.properties.headers().as_ref());
         Ok(Arrived { tag: delivery.delivery_tag, headers, trace, body: delivery.data })
     }
 

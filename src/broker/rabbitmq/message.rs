@@ -1,7 +1,7 @@
 //! A message on its way out: where to, its bytes, and the headers that everybody may read.
 
 use super::{names::Names, topology::short};
-use crate::job::Priority;
+use crate::job::{Priority, TRACEPARENT, TRACESTATE, Trace};
 use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable},
@@ -77,6 +77,15 @@ impl Message {
         self
     }
 
+    /// Goes on with a trace, where there is one.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Option<&Trace>) -> Self {
+        for (name, text) in trace.into_iter().flat_map(Trace::headers) {
+            self.headers.insert(name.into(), AMQPValue::LongString(text.into()));
+        }
+        self
+    }
+
     /// Whether a message's bytes are those of a bell.
     pub(super) fn is_bell(body: &[u8]) -> bool {
         body == BELL
@@ -96,6 +105,16 @@ impl Message {
             None => properties,
         }
     }
+}
+
+/// The trace that a message belongs to, by its headers.
+pub(super) fn trace(headers: Option<&FieldTable>) -> Option<Trace> {
+    let text = |name: &str| match headers?.inner().get(name)? {
+        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
+        AMQPValue::ShortString(text) => Some(text.as_str()),
+        _ => None,
+    };
+    Trace::read(text(TRACEPARENT)?, text(TRACESTATE))
 }
 
 /// Never shows the body.

@@ -12,6 +12,7 @@ use crate::broker::BrokerError;
 use lapin::{
     Channel, Confirmation, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::ShortString,
 };
 use std::{
     collections::VecDeque,
@@ -272,7 +273,8 @@ impl Task {
                         Ok(Confirmation::Ack(Some(returned))) => {
                             // The client may pin a returned message to the confirm of another: its own id tells.
                             let id = returned.delivery.properties.message_id().clone();
-                            tracing::error!(message = ?id, "a message had no queue to go to; it is sent again");
+                            let id = id.as_ref().map(ShortString::as_str);
+                            tracing::error!(id, "a message had no queue to go to; it is sent again");
                             self.unsent.push_front(one.outgoing);
                             return End::Fresh("a message was returned".into());
                         }

@@ -210,6 +210,7 @@ impl Broker for Rabbit {
     type Feed = RabbitFeed;
 
     const REMEMBERS_MARKS: bool = false;
+    const SYSTEM: &'static str = "rabbitmq";
 
     fn orders(&self) -> watch::Receiver<Arc<Orders>> {
         self.inner.orders.subscribe()

@@ -5,7 +5,7 @@ use super::{
     depth::Gauge,
     fault::{answered, told},
     link::Link,
-    message::Message,
+    message::{Message, trace},
     names::Names,
     own::Own,
     publisher::Publisher,
@@ -174,6 +174,7 @@ fn again(exchange: &Arc<str>, delivery: Delivery) -> Message {
 }
 
 fn dead_letter(names: &Names, delivery: Delivery) -> Message {
+    let trace = trace(delivery.properties.headers().as_ref());
     let key = delivery.routing_key.as_str();
     let name = delivery.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
     let letter = RawDeadLetter {
@@ -186,5 +187,5 @@ fn dead_letter(names: &Names, delivery: Delivery) -> Message {
         line: None,
         body: delivery.data,
     };
-    raw_letter(names, letter, clock::wall())
+    raw_letter(names, letter, clock::wall()).with_trace(trace.as_ref())
 }

@@ -17,6 +17,7 @@ use crate::{
         interrupt::Interrupts,
         progress, report,
     },
+    job::Trace,
 };
 use jiff::Timestamp;
 use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -82,7 +83,7 @@ pub struct Sending<'s> {
     pub publisher: &'s Publisher,
     /// For looking after the batch's queue.
     pub address: &'s Address,
-    pub trace: Option<String>,
+    pub trace: Option<Trace>,
     pub interrupts: &'s Interrupts,
 }
 
@@ -238,7 +239,7 @@ struct Packing {
     batch: Batch,
     made: Timestamp,
     already: Sent,
-    trace: Option<String>,
+    trace: Option<Trace>,
     sent: Sent,
 }
 
@@ -251,7 +252,7 @@ impl Packing {
                 // A job that was parsed can be written.
                 let body = || serde_json::to_vec(&job).unwrap_or_default();
                 (self.sent.jobs > self.already.jobs)
-                    .then(|| Parcel { message: self.batch.job(&job, body(), self.trace.as_deref()), sent: self.sent })
+                    .then(|| Parcel { message: self.batch.job(&job, body(), self.trace.as_ref()), sent: self.sent })
             }
             Piece::Bad(id, bad) => {
                 self.sent.bad += 1;

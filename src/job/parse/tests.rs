@@ -1,7 +1,7 @@
 //! What the parser promises: every mistake is told, no value is, and what was written is read back.
 
 use super::*;
-use crate::job::{Problem, stable_id};
+use crate::job::{Problem, Trace, stable_id};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -136,7 +136,8 @@ fn the_same_resource_twice_is_found_among_a_hundred_thousand() {
 fn the_trace_of_a_message_is_no_part_of_its_json_nor_of_its_documents_ids() {
     let plain = read(r#"{"id":"j","lane":"l","set":{"k":"v"},"resources":["a"]}"#).unwrap();
     let mut traced = plain.clone();
-    traced.extras.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+    traced.extras.trace = Trace::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", None);
+    assert!(traced.extras.trace.is_some());
     assert_eq!(serde_json::to_vec(&traced).unwrap(), serde_json::to_vec(&plain).unwrap());
     assert_eq!(stable_id(&traced, "receipt"), stable_id(&plain, "receipt"));
     let smuggled = r#"{"id":"j","lane":"l","set":{"k":"v"},"resources":["a"],"trace":"00-1"}"#;

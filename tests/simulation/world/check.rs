@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use tagmill::lane::Emission;
+use tagmill::{job::Trace, lane::Emission};
 
 /// Later than anything that a script asks for.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
@@ -57,7 +57,7 @@ impl World {
             Emission::Receipt(receipt) => {
                 let finished = receipt.finished_at.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
                 let took = finished.saturating_sub(message.taken).as_millis() as u64;
-                let own = (job.extras.trace.as_deref(), job.extras.batch.as_deref());
+                let own = (job.extras.trace.as_ref().map(Trace::parent), job.extras.batch.as_deref());
                 if receipt.duration_ms != took
                     || finished > self.now
                     || (receipt.trace.as_deref(), receipt.batch.as_deref()) != own

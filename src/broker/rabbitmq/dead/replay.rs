@@ -159,6 +159,7 @@ impl Replaying<'_> {
             timestamp: u64::try_from(self.now.as_second()).ok(),
             ..Message::json(self.names.jobs(), lane.as_str().to_owned(), id.as_str().to_owned(), body)
         };
+        let message = message.with_trace(entry.trace.as_ref());
         let promised = in_time(self.publisher.begin(message)).await?;
         Ok(Some((promised, lane, items)))
     }

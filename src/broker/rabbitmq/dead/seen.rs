@@ -2,7 +2,11 @@
 
 use super::reading::Place;
 use crate::{
-    broker::{DeadEntry, dead::LISTED_MESSAGE, rabbitmq::names::Names},
+    broker::{
+        DeadEntry,
+        dead::LISTED_MESSAGE,
+        rabbitmq::{message::trace, names::Names},
+    },
     job::{JobId, LaneName, stable_hash},
 };
 use jiff::Timestamp;
@@ -145,6 +149,7 @@ fn of_job(delivery: &Delivery, letter: Letter<'_>, recorded_at: Timestamp) -> Se
             source: job.source,
             line: first.and_then(|first| first.line),
             run: 0,
+            trace: trace(delivery.properties.headers().as_ref()),
         },
     }
 }
@@ -185,6 +190,7 @@ fn raw(delivery: &Delivery, code: &str, message: &str, lane: Option<LaneName>, r
             source: header(delivery, "tagmill-source").map(Cow::into_owned),
             line: header(delivery, "tagmill-line").and_then(|line| line.parse().ok()),
             run: 0,
+            trace: trace(delivery.properties.headers().as_ref()),
         },
     }
 }

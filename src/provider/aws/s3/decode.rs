@@ -8,6 +8,7 @@ use super::{
     set::{self, TagSet},
     step::{Stage, Step},
 };
+use crate::call::request_id as fit;
 use crate::provider::{
     Answer, Blame, Call, Failure, Fate, HttpReply, Kind, Memo, Missing,
     aws::{classify::request_id, place::partition, rules},
@@ -224,7 +225,7 @@ fn lost(step: &Step, reply: &HttpReply) -> Answer {
     let code = step.refusal.as_ref().map_or("PermanentRedirect", |(code, _)| code);
     let words = "the bucket is in another region, and the answers do not lead there; correct the lane's region";
     let mut failure = Failure::new(Kind::Rejected, Blame::Unnamed, code, words);
-    failure.request_id = request_id(reply).map(str::to_owned);
+    failure.request_id = request_id(reply).and_then(fit);
     Answer::Failure(failure)
 }
 
