@@ -81,13 +81,16 @@ const ROOMS: &[Room] = &[
 /// The one reader of real time and of chance, for every room that is not pure.
 const CLOCK: &str = "worker::clock";
 
-/// What a pure room never names: a way out of the process, or a clock.
+/// What a pure room never names: a way out of the process (a log is one), or a clock.
 const IMPURE: &[&str] = &[
     "tokio",
     "lapin",
     "reqwest",
     "axum",
     "redb",
+    "tracing",
+    "tracing_subscriber",
+    "opentelemetry",
     "hyper",
     "hyper_util",
     "std::fs",

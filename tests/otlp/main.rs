@@ -11,8 +11,20 @@
 #[allow(dead_code, clippy::format_collect, reason = "shared with the tests of the commands")]
 mod support;
 
+#[path = "../support/rabbit/mod.rs"]
+mod rabbit;
+
+#[path = "../fleet/amqp.rs"]
+#[allow(dead_code, reason = "shared with the tests of a fleet")]
+mod amqp;
+
+#[path = "../fleet/fleet.rs"]
+#[allow(dead_code, reason = "shared with the tests of a fleet")]
+mod fleet;
+
 mod collector;
 mod wire;
+mod worker;
 
 use collector::Collector;
 use std::time::Duration;

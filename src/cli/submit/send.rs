@@ -265,8 +265,8 @@ impl Packing {
                     line: Some(bad.line),
                     body: bad.bytes,
                 };
-                (self.sent.bad > self.already.bad)
-                    .then(|| Parcel { message: self.batch.bad(&letter, self.made), sent: self.sent })
+                let message = || self.batch.bad(&letter, self.made).with_trace(self.trace.as_ref());
+                (self.sent.bad > self.already.bad).then(|| Parcel { message: message(), sent: self.sent })
             }
         }
     }
