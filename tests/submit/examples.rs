@@ -1,6 +1,7 @@
 //! The examples are run where their tool can be had; what they publish is a job that a worker reads.
 
 use crate::fleet::{Fleet, url};
+use lapin::message::Delivery;
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -32,12 +33,13 @@ fn succeeds(command: &mut Command) -> Result<Output, String> {
 
 /// The one job in the lane, and that the command has printed its id.
 #[track_caller]
-fn published(fleet: &Fleet, output: &Output) -> Job {
-    let jobs = fleet.jobs("a");
-    let [job] = &jobs[..] else { panic!("{jobs:?}") };
+fn published(fleet: &Fleet, output: &Output) -> (Job, Delivery) {
+    let mut jobs = fleet.jobs_and_messages("a");
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    let (job, message) = jobs.remove(0);
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), job.id.as_str());
     assert_eq!(job.set["env"].as_ref(), "prod");
-    job.clone()
+    (job, message)
 }
 
 /// A Python with pika, made once for all runs of the tests.
@@ -70,10 +72,9 @@ fn the_python_example_publishes_a_job() {
     };
     let full = r#"{"id": "d-1", "type": "disk", "project": "p-1"}"#;
     let output = publish(&[lane.as_str(), "env=prod", "i-1", full]).unwrap();
-    let job = published(&fleet, &output);
+    let (job, message) = published(&fleet, &output);
     assert_eq!((job.resources.len(), job.resources[1].project.as_deref()), (2, Some("p-1")));
     assert!(job.extras.created_at.is_some());
-    let message = &fleet.messages(&fleet.lane_queue("a"))[0];
     assert_eq!(*message.properties.delivery_mode(), Some(2));
     assert_eq!(message.properties.message_id().as_ref().unwrap().as_str(), job.id.as_str());
     assert!(publish(&[lane.as_str()]).is_err(), "usage");
@@ -109,9 +110,8 @@ fn the_shell_example_publishes_a_job() {
         succeeds(&mut command)
     };
     let output = publish(&[lane.as_str(), "env=prod", "i-1"]).unwrap();
-    let job = published(&fleet, &output);
+    let (job, message) = published(&fleet, &output);
     assert_eq!(job.resources[0].id.as_ref(), "i-1");
-    let message = &fleet.messages(&fleet.lane_queue("a"))[0];
     assert_eq!(*message.properties.delivery_mode(), Some(2));
     assert!(publish(&[lane.as_str(), "env=\"prod", "i-1"]).is_err(), "a quote would break the JSON");
 }

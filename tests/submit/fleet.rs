@@ -158,9 +158,14 @@ impl Fleet {
 
     /// The jobs that lie in the ordinary queue of a lane, in order, each read as a worker reads it.
     pub fn jobs(&self, letter: &str) -> Vec<Job> {
+        self.jobs_and_messages(letter).into_iter().map(|(job, _)| job).collect()
+    }
+
+    /// The same with the messages: a second look within a moment may still see the queue as the first one left it.
+    pub fn jobs_and_messages(&self, letter: &str) -> Vec<(Job, Delivery)> {
         let messages = self.messages(&self.lane_queue(letter));
-        let job = |message: Delivery| parse::job(&message.data, &Defaults::default()).unwrap();
         let bell = br#"{"tagmill":"bell"}"#;
+        let job = |message: Delivery| (parse::job(&message.data, &Defaults::default()).unwrap(), message);
         messages.into_iter().filter(|message| message.data != bell).map(job).collect()
     }
 
