@@ -97,14 +97,7 @@ pub fn shortened(expression: &str) -> String {
         let (inside, behind) = after.split_once(']').unwrap_or((after, ""));
         let window = inside.ends_with(['m', 'h', 'd']) && inside.starts_with(|first: char| first.is_ascii_digit());
         short.push_str(before);
-        let subquery = inside.contains(':');
-        short.push_str(if window && subquery {
-            "[10s:1s]"
-        } else if window {
-            "[10s]"
-        } else {
-            "["
-        });
+        short.push_str(if window { "[10s]" } else { "[" });
         if !window {
             short.push_str(inside);
             short.push(']');
