@@ -2,13 +2,13 @@
 
 use super::{
     arrivals::Arrivals,
-    event::{Action, Cancel, Emission, EmitId, Now, Settings, Settlement, Work},
+    event::{Action, Cancel, Emission, EmitId, Now, Sent, Settings, Settlement, Work},
     gate::Gate,
     record::Record,
 };
 use crate::{
     job::{Extras, Mark, Ticket},
-    plan::{Cell, Symbols, merge},
+    plan::{Caps, Cell, Symbols, merge},
 };
 use rustc_hash::FxHashMap;
 use std::{
@@ -142,11 +142,10 @@ impl Ledger {
         self.get(key).is_some_and(|record| record.cancelled)
     }
 
-    /// A request with an item of this job leaves; `request` numbers the lane's requests from 1, follow-ups included.
-    pub fn departed(&mut self, key: JobKey, request: u64, now: Now, retry: bool) {
-        if let Some(record) = self.get_mut(key) {
-            record.departed(request, now, retry);
-        }
+    /// A request with an item of this job leaves; `request` numbers the lane's requests from 1, follow-ups included. Says
+    /// whether the job would have needed it alone too.
+    pub fn departed(&mut self, key: JobKey, request: u64, now: Now, sent: Sent, caps: &Caps) -> bool {
+        self.get_mut(key).is_some_and(|record| record.departed(request, now, sent, caps))
     }
 
     /// An item is final; `known` says that it was so before the lane saw it. The job's documents follow the last one, at

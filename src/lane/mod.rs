@@ -10,6 +10,7 @@ mod apart;
 mod arrivals;
 mod backlog;
 mod bury;
+mod cause;
 mod gate;
 mod health;
 mod item;
@@ -24,6 +25,7 @@ mod send;
 mod transient;
 mod verdict;
 
+pub use cause::Cause;
 pub use event::{
     Action, CallId, Cancel, Control, Counts, Emission, EmitId, Naming, Note, Now, Settings, Settlement, Status, Tuning,
     Work,
@@ -82,6 +84,11 @@ pub struct Lane {
     /// Calls since the last one for what does not exist yet.
     since_missing: u32,
     permit_at: Option<Now>,
+    /// A call is ready since then, and has no permit.
+    limited_since: Option<Now>,
+    /// Calls that jobs would have made alone, less those they made together. A job that is cut into more calls than it
+    /// would have made makes it smaller for a while.
+    spared: i64,
     /// Nothing can be sent before the next input.
     stalled: bool,
     next_call: u64,
@@ -112,6 +119,8 @@ impl Lane {
             throttles: 0,
             since_missing: 0,
             permit_at: None,
+            limited_since: None,
+            spared: 0,
             stalled: false,
             next_call: 0,
             rng,
@@ -169,6 +178,9 @@ impl Lane {
         for index in 0..work.job.resources.len() as u32 {
             if let Some((_, mark)) = finals.get(at).filter(|(known, _)| *known == index) {
                 at += 1;
+                if let Mark::Dead(failure) = mark {
+                    self.counts.buried(Cause::known(failure));
+                }
                 self.conclude((job, index), mark.clone(), true);
                 continue;
             }
@@ -234,6 +246,7 @@ impl Lane {
         self.follow_ups.clear();
         self.actions.clear();
         self.reemit.clear();
+        self.limited_since = None;
         self.draining = true;
     }
 
@@ -323,6 +336,11 @@ impl Lane {
         self.draining && self.is_idle()
     }
 
+    /// How long calls that were ready have waited for the rate limit so far.
+    pub fn limited(&self, now: Now) -> Duration {
+        self.counts.limited + self.limited_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
     /// The lane at a glance.
     pub fn status(&self) -> Status {
         let paused = self.health.paused.clone();
@@ -347,6 +365,7 @@ impl Lane {
                 tagged: self.ledger.fates[0],
                 unchanged: self.ledger.fates[1],
                 dead: self.ledger.fates[2],
+                limited: self.limited(self.now),
                 ..self.counts
             },
         }
