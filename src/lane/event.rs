@@ -188,7 +188,7 @@ pub struct Counts {
     pub dead: u64,
     /// Of those, how many of each cause, in the order of [`Cause::ALL`].
     pub causes: [u64; Cause::ALL.len()],
-    /// Requests that jobs would have made alone, less those they made together: see [`Caps::alone`].
+    /// Calls that jobs would have made alone, less those they made together: see [`Caps::alone`].
     pub saved: u64,
     /// How long calls that were ready have waited for the rate limit.
     pub limited: Duration,

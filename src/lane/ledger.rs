@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     job::{Extras, Mark, Ticket},
-    plan::{Caps, Cell, Symbols, merge},
+    plan::{Cell, Symbols, merge},
 };
 use rustc_hash::FxHashMap;
 use std::{
@@ -47,6 +47,8 @@ pub struct Ledger {
     by_ticket: FxHashMap<Ticket, JobKey>,
     /// Items by fate since the lane was made: tagged, unchanged, dead.
     pub fates: [u64; 3],
+    /// Calls that the jobs that are over would have made alone.
+    pub alone: u64,
 }
 
 impl Ledger {
@@ -142,10 +144,11 @@ impl Ledger {
         self.get(key).is_some_and(|record| record.cancelled)
     }
 
-    /// A request with an item of this job leaves; `request` numbers the lane's requests from 1, follow-ups included. Says
-    /// whether the job would have needed it alone too.
-    pub fn departed(&mut self, key: JobKey, request: u64, now: Now, sent: Sent, caps: &Caps) -> bool {
-        self.get_mut(key).is_some_and(|record| record.departed(request, now, sent, caps))
+    /// A request with an item of this job leaves; `request` numbers the lane's requests from 1, follow-ups included.
+    pub fn departed(&mut self, key: JobKey, request: u64, now: Now, sent: Sent) {
+        if let Some(record) = self.get_mut(key) {
+            record.departed(request, now, sent);
+        }
     }
 
     /// An item is final; `known` says that it was so before the lane saw it. The job's documents follow the last one, at
@@ -174,6 +177,7 @@ impl Ledger {
             return;
         }
         self.unmarked.remove(&key);
+        self.alone += record.alone(&desk.settings.caps);
         let marks = std::mem::take(&mut record.marks);
         if !marks.is_empty() {
             desk.out.push_back(Action::Mark(record.ticket, marks));

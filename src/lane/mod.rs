@@ -86,9 +86,8 @@ pub struct Lane {
     permit_at: Option<Now>,
     /// A call is ready since then, and has no permit.
     limited_since: Option<Now>,
-    /// Calls that jobs would have made alone, less those they made together. A job that is cut into more calls than it
-    /// would have made makes it smaller for a while.
-    spared: i64,
+    /// Calls that were the first for some of their work.
+    firsts: u64,
     /// Nothing can be sent before the next input.
     stalled: bool,
     next_call: u64,
@@ -120,7 +119,7 @@ impl Lane {
             since_missing: 0,
             permit_at: None,
             limited_since: None,
-            spared: 0,
+            firsts: 0,
             stalled: false,
             next_call: 0,
             rng,
@@ -418,6 +417,8 @@ impl Lane {
         let Self { now, settings, backlog, ledger, actions, .. } = self;
         let desk = &mut Desk { now: *now, settings, symbols: &mut backlog.symbols, out: actions };
         ledger.finish(item, fate, known, desk);
+        // It is shown only when it has grown: what is counted never goes back.
+        self.counts.saved = self.counts.saved.max(self.ledger.alone.saturating_sub(self.firsts));
     }
 
     /// The rows may go again with what they have left.

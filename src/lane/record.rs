@@ -119,9 +119,9 @@ impl Record {
     }
 
     /// A request with an item of this job leaves, see [`super::ledger::Ledger::departed`].
-    pub fn departed(&mut self, request: u64, now: Now, sent: Sent, caps: &Caps) -> bool {
+    pub fn departed(&mut self, request: u64, now: Now, sent: Sent) {
         if self.last_request == request {
-            return false;
+            return;
         }
         self.last_request = request;
         self.last_call_at = nanos(now);
@@ -131,7 +131,11 @@ impl Record {
         self.calls += 1;
         self.retries += u32::from(sent == Sent::Again);
         self.firsts += u32::from(sent == Sent::First);
-        sent == Sent::First && u64::from(self.firsts) <= caps.alone(self.items as usize, &self.cells)
+    }
+
+    /// Of the calls it was in, how many it would have made alone too. What was never sent would not have been.
+    pub fn alone(&self, caps: &Caps) -> u64 {
+        caps.alone(self.items as usize, &self.cells).min(self.firsts.into())
     }
 
     /// An item is final.

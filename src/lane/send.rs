@@ -294,22 +294,17 @@ impl Lane {
     /// A request leaves, follow-ups included: it counts for every job it speaks for.
     fn note_request(&mut self, unit: &Unit, sent: Sent) {
         let (now, active, request) = (self.now, self.health.active(self.now), self.counts.calls);
-        let mut alone = 0;
         for row in &unit.rows {
             let ledger = &mut self.ledger;
             let jobs: Vec<u32> = self.backlog.involved(*row, &unit.cells, ledger).map(|item| item.job).collect();
             for job in jobs {
-                alone += i64::from(ledger.departed(job, request, now, sent, &self.settings.caps));
+                ledger.departed(job, request, now, sent);
             }
             self.backlog.for_involved(*row, &unit.cells, ledger, |item| {
                 item.first_attempt.get_or_insert(active);
             });
         }
-        if sent == Sent::First {
-            self.spared += alone - 1;
-            // It is shown only when it has grown: what is counted never goes back.
-            self.counts.saved = self.counts.saved.max(u64::try_from(self.spared).unwrap_or_default());
-        }
+        self.firsts += u64::from(sent == Sent::First);
     }
 
     fn call_of(&self, unit: &Unit) -> Call {

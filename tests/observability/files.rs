@@ -91,7 +91,10 @@ pub fn shortened(expression: &str) -> String {
         .replace("\"$lane\"", "\".*\"")
         .replace("\"$provider\"", "\".*\"")
         .replace("offset 2m", "offset 5s")
-        .replace("tagmill_dead_letters_oldest_age_seconds[10m])) > 86400", "tagmill_dead_letters_oldest_age_seconds[10m])) > 2");
+        .replace(
+            "tagmill_dead_letters_oldest_age_seconds[10m])) > 86400",
+            "tagmill_dead_letters_oldest_age_seconds[10m])) > 2",
+        );
     let mut short = String::new();
     let mut rest = filled.as_str();
     while let Some((before, after)) = rest.split_once('[') {
