@@ -1,4 +1,8 @@
-//! How old the dead letter at the head of their queue is, with as few looks at it as can be.
+//! How old the oldest dead letter is: exactly where they are few, and at least so old where they are many.
+//!
+//! AMQP tells how many messages a queue has and not how old they are. One letter cannot be looked at: what is put back
+//! goes behind what was put back before (see the walk of the broker's room), and the order of letters must not change.
+//! All of them can, in one moment, where they are few. Where they are many, letters are as old as their first sight.
 
 use crate::{
     broker::{
@@ -8,38 +12,43 @@ use crate::{
     worker::clock,
 };
 use jiff::Timestamp;
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-/// Between two looks at the letter, however often letters go.
+/// Letters that are looked at: each may have a megabyte.
+const FEW: u64 = 100;
+/// Between two looks, however often letters go.
 const LOOK: Duration = Duration::from_mins(1);
-/// Between two looks where nothing says that it has gone.
+/// Between two looks where nothing says that any has gone.
 const SURE: Duration = Duration::from_hours(1);
 
-/// What is known of the head of the queue. A letter keeps its time, so it is looked at again only when letters have gone.
+/// When the letters were recorded, as far as is known.
 #[derive(Debug, Default)]
 pub(super) struct Eldest {
-    recorded_at: Option<Timestamp>,
-    /// Letters at the last look at the queue.
-    letters: u64,
-    /// Some have gone since the last look at the letter.
-    some_gone: bool,
+    /// Times and how many letters are of each, the oldest first.
+    letters: VecDeque<(Timestamp, u64)>,
     looked_at: Option<Instant>,
-    /// The broker lets us have no look.
-    refused: bool,
+    /// Some have gone since the last look, or there has been none: which ones are there is a guess.
+    is_guess: bool,
 }
 
 impl Eldest {
-    /// Its age in seconds, of so many letters; nought where there are none, none where it cannot be known.
-    pub(super) async fn age(&mut self, link: &Link, letters: u64) -> Result<Option<f64>, BrokerError> {
+    /// Nothing seen yet.
+    pub(super) fn new() -> Self {
+        Self { is_guess: true, ..Self::default() }
+    }
+
+    /// The age of the oldest of so many letters, in seconds; nought where there are none.
+    pub(super) async fn age(&mut self, link: &Link, letters: u64) -> Result<f64, BrokerError> {
+        self.count(letters, clock::wall());
         if self.is_due(letters, clock::monotonic()) {
-            let wall = clock::wall();
-            match DeadLetters::new(link.clone()).oldest(wall).await {
-                Ok(found) => (self.recorded_at, self.refused) = (found, false),
-                // Somebody looks at all of them: next time.
-                Err(BrokerError::InUse(_)) => {}
-                Err(BrokerError::Refused(why)) => {
-                    tracing::debug!(%why, "the age of the dead letters cannot be told");
-                    (self.recorded_at, self.refused) = (None, true);
+            match DeadLetters::new(link.clone()).times(FEW, clock::wall()).await {
+                Ok(times) => self.learn(times),
+                // Next time: somebody looks at them, or takes letters that we may not read.
+                Err(error @ (BrokerError::InUse(_) | BrokerError::Refused(_))) => {
+                    tracing::debug!(%error, "the age of the dead letters is a guess for now");
                 }
                 Err(error) => return Err(error),
             }
@@ -47,29 +56,57 @@ impl Eldest {
         Ok(self.age_at(clock::wall()))
     }
 
-    /// Whether it is worth a look, with so many letters in the queue.
-    fn is_due(&mut self, letters: u64, now: Instant) -> bool {
-        let before = std::mem::replace(&mut self.letters, letters);
-        self.some_gone |= letters < before;
-        if letters == 0 {
-            (self.recorded_at, self.some_gone) = (None, false);
-            return false;
+    fn known(&self) -> u64 {
+        self.letters.iter().map(|(_, count)| count).sum()
+    }
+
+    /// There are so many letters now. Those that are new are as old as this look; where some have gone, the oldest are
+    /// taken to have gone first, so that none is said to be older than it is.
+    fn count(&mut self, letters: u64, now: Timestamp) {
+        let known = self.known();
+        if letters > known {
+            self.letters.push_back((now, letters - known));
         }
+        let mut gone = known.saturating_sub(letters);
+        self.is_guess |= gone > 0;
+        while gone > 0
+            && let Some((_, count)) = self.letters.front_mut()
+        {
+            let some = gone.min(*count);
+            (*count, gone) = (*count - some, gone - some);
+            if *count == 0 {
+                self.letters.pop_front();
+            }
+        }
+        if letters == 0 {
+            // Whatever comes now is seen coming.
+            self.is_guess = false;
+        }
+    }
+
+    /// Whether it is worth a look.
+    fn is_due(&mut self, letters: u64, now: Instant) -> bool {
         let since = self.looked_at.map(|at| now.saturating_duration_since(at));
-        let unknown = (self.recorded_at.is_none() && !self.refused) || self.some_gone;
-        let due = since.is_none_or(|since| since >= SURE || (unknown && since >= LOOK));
+        let wait = if self.is_guess { LOOK } else { SURE };
+        let due = (1..=FEW).contains(&letters) && since.map_or(self.is_guess, |since| since >= wait);
         if due {
-            (self.looked_at, self.some_gone) = (Some(now), false);
+            self.looked_at = Some(now);
         }
         due
     }
 
-    fn age_at(&self, now: Timestamp) -> Option<f64> {
-        match self.recorded_at {
-            // A clock elsewhere may be ahead of ours.
-            Some(at) => Some(now.duration_since(at).as_secs_f64().max(0.0)),
-            None => (self.letters == 0).then_some(0.0),
+    /// All letters were looked at; none where they had become too many.
+    fn learn(&mut self, mut times: Vec<Timestamp>) {
+        if !times.is_empty() {
+            times.sort_unstable();
+            self.letters = times.into_iter().map(|at| (at, 1)).collect();
+            self.is_guess = false;
         }
+    }
+
+    fn age_at(&self, now: Timestamp) -> f64 {
+        // A clock elsewhere may be ahead of ours.
+        self.letters.front().map_or(0.0, |(at, _)| now.duration_since(*at).as_secs_f64().max(0.0))
     }
 }
 
@@ -77,41 +114,63 @@ impl Eldest {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_letter_is_looked_at_when_letters_have_gone_and_never_twice_a_minute() {
-        let (mut eldest, start) = (Eldest::default(), clock::monotonic());
-        let due = |eldest: &mut Eldest, letters: u64, seconds: u64| {
-            let due = eldest.is_due(letters, start + Duration::from_secs(seconds));
-            if due {
-                eldest.recorded_at = Some(Timestamp::UNIX_EPOCH);
-            }
-            due
-        };
-        assert!(!due(&mut eldest, 0, 0), "there is nothing to look at");
-        assert_eq!(eldest.age_at(Timestamp::UNIX_EPOCH), Some(0.0));
-        assert!(due(&mut eldest, 3, 15), "the first letters");
-        assert!(!due(&mut eldest, 5, 90), "more letters are younger ones");
-        assert!(due(&mut eldest, 4, 105), "one has gone");
-        assert!(!due(&mut eldest, 3, 120), "within a minute");
-        assert!(!due(&mut eldest, 3, 150));
-        assert!(due(&mut eldest, 4, 165), "what has gone within the minute is not forgotten");
-        assert!(!due(&mut eldest, 4, 600));
-        assert!(due(&mut eldest, 4, 3_765), "as many may be others after an hour");
-        assert!(!due(&mut eldest, 0, 3_780));
-        assert_eq!(eldest.age_at(Timestamp::UNIX_EPOCH), Some(0.0));
-        assert!(!due(&mut eldest, 1, 3_795), "within a minute");
-        assert_eq!(eldest.age_at(Timestamp::UNIX_EPOCH), None, "not known yet is not nought");
-        assert!(due(&mut eldest, 1, 3_825));
-        let later = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(60);
-        assert_eq!(eldest.age_at(later), Some(60.0));
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
     }
 
     #[test]
-    fn who_may_not_look_asks_once_an_hour() {
-        let (mut eldest, start) = (Eldest { refused: true, ..Eldest::default() }, clock::monotonic());
-        assert!(eldest.is_due(3, start));
-        assert!(!eldest.is_due(3, start + Duration::from_mins(59)));
-        assert!(eldest.is_due(3, start + SURE));
-        assert_eq!(eldest.age_at(Timestamp::UNIX_EPOCH), None);
+    fn letters_that_come_are_as_old_as_their_first_sight_and_the_oldest_are_taken_to_go_first() {
+        let mut eldest = Eldest::new();
+        eldest.count(0, at(0));
+        assert_eq!(eldest.age_at(at(0)), 0.0);
+        for (letters, seconds) in [(300, 10), (300, 20), (500, 30)] {
+            eldest.count(letters, at(seconds));
+        }
+        assert_eq!(eldest.age_at(at(40)), 30.0);
+        eldest.count(201, at(50));
+        assert_eq!(eldest.age_at(at(60)), 50.0, "one of the first may be there still");
+        eldest.count(150, at(60));
+        assert_eq!(eldest.age_at(at(60)), 30.0);
+        eldest.count(0, at(70));
+        eldest.count(1, at(80));
+        assert_eq!(eldest.age_at(at(90)), 10.0);
+        assert_eq!(eldest.age_at(at(70)), 0.0, "no letter is younger than new");
+    }
+
+    #[test]
+    fn where_they_are_few_they_are_looked_at_at_first_and_when_some_have_gone_and_never_twice_a_minute() {
+        let (mut eldest, start) = (Eldest::new(), clock::monotonic());
+        let look = |eldest: &mut Eldest, letters: u64, seconds: u64| {
+            eldest.count(letters, at(seconds.cast_signed()));
+            let due = eldest.is_due(letters, start + Duration::from_secs(seconds));
+            if due {
+                eldest.learn(vec![at(-500); usize::try_from(letters).unwrap()]);
+            }
+            due
+        };
+        assert!(look(&mut eldest, 3, 15), "those that were there before");
+        assert_eq!(eldest.age_at(at(15)), 515.0);
+        assert!(!look(&mut eldest, 5, 90), "who comes is seen coming");
+        assert!(look(&mut eldest, 4, 105), "one has gone");
+        assert!(!look(&mut eldest, 3, 120), "within a minute");
+        assert!(!look(&mut eldest, 4, 150));
+        assert!(look(&mut eldest, 4, 165), "what has gone within the minute is not forgotten");
+        assert!(!look(&mut eldest, 4, 600));
+        assert!(look(&mut eldest, 4, 3_765), "as many may be others after an hour");
+        assert!(!look(&mut eldest, 101, 9_000), "they are many");
+        assert!(!look(&mut eldest, 0, 9_100));
+        assert!(!look(&mut eldest, 1, 9_200));
+        assert_eq!(eldest.age_at(at(9_230)), 30.0);
+    }
+
+    #[test]
+    fn an_empty_answer_teaches_nothing() {
+        let mut eldest = Eldest::new();
+        eldest.count(7, at(5));
+        eldest.learn(Vec::new());
+        assert_eq!((eldest.age_at(at(9)), eldest.is_guess), (4.0, true));
+        // They come in the order of their queue, which a replay that broke off may have changed.
+        eldest.learn(vec![at(3), at(1), at(2)]);
+        assert_eq!(eldest.age_at(at(9)), 8.0);
     }
 }

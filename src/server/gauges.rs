@@ -39,7 +39,7 @@ pub(super) async fn keep(state: Arc<State>) {
 async fn watch(state: &State) -> Result<(), Blind> {
     let address = place::address(&state.broker)?.with_names(state.names.clone());
     let link = Link::open(&address, "tagmill server gauges").await?;
-    let mut eldest = Eldest::default();
+    let mut eldest = Eldest::new();
     loop {
         match look(state, &link, &mut eldest).await {
             Ok(found) => state.metrics.broker(Some(&found)),
@@ -74,7 +74,7 @@ async fn look(state: &State, link: &Link, eldest: &mut Eldest) -> Result<Broker,
     }
     gauge.close().await;
     if let Some(letters) = found.dead {
-        found.oldest = eldest.age(link, letters).await?;
+        found.oldest = Some(eldest.age(link, letters).await?);
     }
     Ok(found)
 }

@@ -26,7 +26,7 @@ use table::{
 pub struct Broker {
     /// Dead letters, where their queue is there.
     pub dead: Option<u64>,
-    /// Age of the one at their head in seconds, where it can be looked at; nought where there is none.
+    /// Age of the oldest one in seconds; nought where there is none.
     pub oldest: Option<f64>,
     /// Poison messages.
     pub poison: Option<u64>,

@@ -45,16 +45,20 @@ impl DeadLetters {
         read.map(|()| index)
     }
 
-    /// When the letter at the head of the queue was recorded; none where there is none. `now` stands for a time that
-    /// nobody has written down. `InUse` where somebody is looking at the letters at this moment.
-    ///
-    /// The letter is out of its queue for a moment, and back at its head when the channel has closed, as after any other
-    /// look. That is one delivery more of two billion.
-    pub async fn oldest(&self, now: Timestamp) -> Result<Option<Timestamp>, BrokerError> {
-        let mut reading = Reading::head(&self.link).await?;
-        let found = reading.next().await;
+    /// When each letter was recorded, in the order of their queue, where they are no more than `most`: else nothing.
+    /// `now` stands for a time that nobody has written down. `InUse` where somebody is looking at them at this moment.
+    pub async fn times(&self, most: u64, now: Timestamp) -> Result<Vec<Timestamp>, BrokerError> {
+        let mut reading = Reading::few(&self.link, most).await?;
+        let mut times = Vec::new();
+        let read = async {
+            while let Some((_, delivery)) = reading.next().await? {
+                times.push(seen::published_at(&delivery).unwrap_or(now));
+            }
+            Ok(())
+        };
+        let read = read.await;
         reading.end().await;
-        Ok(found?.map(|(_, delivery)| seen::published_at(&delivery).unwrap_or(now)))
+        read.map(|()| times)
     }
 
     /// Hands the picked ones over with their bodies, in their order, one at a time.

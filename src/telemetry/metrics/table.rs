@@ -49,7 +49,7 @@ table! {
     MESSAGES: "gauge" "tagmill_backlog_messages" LANE, "Messages in the queues of the lane that nobody holds. Every process tells it of the same queues.";
     CONSUMERS: "gauge" "tagmill_lane_consumers" LANE, "Consumers of the lane's queue.";
     LETTERS: "gauge" "tagmill_dead_letters" &[], "Dead letters of the fleet.";
-    LETTERS_AGE: "gauge" "tagmill_dead_letters_oldest_age_seconds" &[], "Age of the dead letter at the head of their queue; 0 where there is none.";
+    LETTERS_AGE: "gauge" "tagmill_dead_letters_oldest_age_seconds" &[], "Age of the oldest dead letter, exact up to 100 letters, at least so old above; 0 where there is none.";
     POISON: "gauge" "tagmill_poison_messages" &[], "Messages that were handed out a thousand times and given up.";
     UNROUTED: "gauge" "tagmill_unrouted_messages" &[], "Jobs for lanes that nobody declared.";
     CONNECTED: "gauge" "tagmill_broker_connected" &["connection"], "1 while the connection to the broker can be used: consuming, publishing.";

@@ -61,13 +61,14 @@ impl<'l> Reading<'l> {
         Self::over(link, lock, &[Place::Dead, Place::Poison, Place::Unrouted], step, u64::MAX).await
     }
 
-    /// Begins a pass that takes the first dead letter and no other. `InUse` where somebody looks at them already.
-    pub(super) async fn head(link: &'l Link) -> Result<Self, BrokerError> {
+    /// Begins a pass over the dead letters alone, where they are no more than `most`: else over none. A part of them is
+    /// never taken: it would come back behind the others. `InUse` where somebody looks at them already.
+    pub(super) async fn few(link: &'l Link, most: u64) -> Result<Self, BrokerError> {
         let lock = Lock::take_within(link, LOCK, Duration::ZERO).await?;
-        Self::over(link, lock, &[Place::Dead], Step::Whole, 1).await
+        Self::over(link, lock, &[Place::Dead], Step::Whole, most).await
     }
 
-    /// Begins a pass over at most so many messages of each of these.
+    /// Begins a pass over all of these queues that have no more than `most` messages.
     async fn over(link: &'l Link, lock: Lock, places: &[Place], step: Step, most: u64) -> Result<Self, BrokerError> {
         let (channel, mut gauge) = (Own::open(link).await?, Gauge::new(link));
         let (mut todo, mut others) = (VecDeque::new(), Vec::new());
@@ -81,8 +82,8 @@ impl<'l> Reading<'l> {
             let Some(depth) = depth else { continue };
             let step = if place == Place::Unrouted { Step::Single } else { step };
             // A worker is about to make dead letters of those.
-            if depth.ready > 0 && !(step == Step::Single && depth.consumers > 0) {
-                todo.push_back((place, Walk::new(link, &channel, queue, depth.ready.min(most), step)));
+            if depth.ready > 0 && depth.ready <= most && !(step == Step::Single && depth.consumers > 0) {
+                todo.push_back((place, Walk::new(link, &channel, queue, depth.ready, step)));
                 others.push((place, depth.consumers));
             }
         }
