@@ -40,8 +40,8 @@ impl Eldest {
         Self { is_guess: true, ..Self::default() }
     }
 
-    /// The age of the oldest of so many letters, in seconds; nought where there are none.
-    pub(super) async fn age(&mut self, link: &Link, letters: u64) -> Result<f64, BrokerError> {
+    /// The age of the oldest of so many letters; nought where there are none.
+    pub(super) async fn age(&mut self, link: &Link, letters: u64) -> Result<Duration, BrokerError> {
         self.count(letters, clock::wall());
         if self.is_due(letters, clock::monotonic()) {
             match DeadLetters::new(link.clone()).times(FEW, clock::wall()).await {
@@ -104,9 +104,10 @@ impl Eldest {
         }
     }
 
-    fn age_at(&self, now: Timestamp) -> f64 {
-        // A clock elsewhere may be ahead of ours.
-        self.letters.front().map_or(0.0, |(at, _)| now.duration_since(*at).as_secs_f64().max(0.0))
+    fn age_at(&self, now: Timestamp) -> Duration {
+        // A clock elsewhere may be ahead of ours: that is no age below nought.
+        let age = self.letters.front().and_then(|(at, _)| Duration::try_from(now.duration_since(*at)).ok());
+        age.unwrap_or_default()
     }
 }
 
@@ -118,38 +119,42 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     #[test]
     fn letters_that_come_are_as_old_as_their_first_sight_and_the_oldest_are_taken_to_go_first() {
         let mut eldest = Eldest::new();
         eldest.count(0, at(0));
-        assert_eq!(eldest.age_at(at(0)), 0.0);
-        for (letters, seconds) in [(300, 10), (300, 20), (500, 30)] {
-            eldest.count(letters, at(seconds));
+        assert_eq!(eldest.age_at(at(0)), seconds(0));
+        for (letters, then) in [(300, 10), (300, 20), (500, 30)] {
+            eldest.count(letters, at(then));
         }
-        assert_eq!(eldest.age_at(at(40)), 30.0);
+        assert_eq!(eldest.age_at(at(40)), seconds(30));
         eldest.count(201, at(50));
-        assert_eq!(eldest.age_at(at(60)), 50.0, "one of the first may be there still");
+        assert_eq!(eldest.age_at(at(60)), seconds(50), "one of the first may be there still");
         eldest.count(150, at(60));
-        assert_eq!(eldest.age_at(at(60)), 30.0);
+        assert_eq!(eldest.age_at(at(60)), seconds(30));
         eldest.count(0, at(70));
         eldest.count(1, at(80));
-        assert_eq!(eldest.age_at(at(90)), 10.0);
-        assert_eq!(eldest.age_at(at(70)), 0.0, "no letter is younger than new");
+        assert_eq!(eldest.age_at(at(90)), seconds(10));
+        assert_eq!(eldest.age_at(at(70)), seconds(0), "no letter is younger than new");
     }
 
     #[test]
     fn where_they_are_few_they_are_looked_at_at_first_and_when_some_have_gone_and_never_twice_a_minute() {
         let (mut eldest, start) = (Eldest::new(), clock::monotonic());
-        let look = |eldest: &mut Eldest, letters: u64, seconds: u64| {
-            eldest.count(letters, at(seconds.cast_signed()));
-            let due = eldest.is_due(letters, start + Duration::from_secs(seconds));
+        let look = |eldest: &mut Eldest, letters: u64, then: u64| {
+            eldest.count(letters, at(then.cast_signed()));
+            let due = eldest.is_due(letters, start + seconds(then));
             if due {
                 eldest.learn(vec![at(-500); usize::try_from(letters).unwrap()]);
             }
             due
         };
         assert!(look(&mut eldest, 3, 15), "those that were there before");
-        assert_eq!(eldest.age_at(at(15)), 515.0);
+        assert_eq!(eldest.age_at(at(15)), seconds(515));
         assert!(!look(&mut eldest, 5, 90), "who comes is seen coming");
         assert!(look(&mut eldest, 4, 105), "one has gone");
         assert!(!look(&mut eldest, 3, 120), "within a minute");
@@ -160,7 +165,7 @@ mod tests {
         assert!(!look(&mut eldest, 101, 9_000), "they are many");
         assert!(!look(&mut eldest, 0, 9_100));
         assert!(!look(&mut eldest, 1, 9_200));
-        assert_eq!(eldest.age_at(at(9_230)), 30.0);
+        assert_eq!(eldest.age_at(at(9_230)), seconds(30));
     }
 
     #[test]
@@ -168,9 +173,9 @@ mod tests {
         let mut eldest = Eldest::new();
         eldest.count(7, at(5));
         eldest.learn(Vec::new());
-        assert_eq!((eldest.age_at(at(9)), eldest.is_guess), (4.0, true));
+        assert_eq!((eldest.age_at(at(9)), eldest.is_guess), (seconds(4), true));
         // They come in the order of their queue, which a replay that broke off may have changed.
         eldest.learn(vec![at(3), at(1), at(2)]);
-        assert_eq!(eldest.age_at(at(9)), 8.0);
+        assert_eq!(eldest.age_at(at(9)), seconds(8));
     }
 }

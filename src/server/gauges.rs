@@ -74,7 +74,7 @@ async fn look(state: &State, link: &Link, eldest: &mut Eldest) -> Result<Broker,
     }
     gauge.close().await;
     if let Some(letters) = found.dead {
-        found.oldest = Some(eldest.age(link, letters).await?);
+        found.oldest = Some(eldest.age(link, letters).await?.as_secs_f64());
     }
     Ok(found)
 }

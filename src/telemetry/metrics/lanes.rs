@@ -78,6 +78,7 @@ pub(super) struct Lanes {
 }
 
 /// The gauges of a lane, in the order of [`GAUGES`].
+#[derive(Clone, Copy)]
 struct Shown {
     state: &'static str,
     values: [f64; GAUGES.len()],
