@@ -1,6 +1,6 @@
 //! The end of an item that failed or was cancelled.
 
-use super::{Action, Dead, Lane, Note, Now};
+use super::{Action, Cause, Dead, Lane, Note, Now};
 use crate::{
     call::{Blame, Failure, Kind},
     job::{ItemFailure, Mark},
@@ -33,6 +33,7 @@ impl Lane {
             applied_keys,
             line: self.ledger.line(job),
         };
+        self.counts.buried(if sent { Cause::of(failure) } else { Cause::Cancelled });
         if let Some((id, trace)) = self.ledger.name(job) {
             let dead = Dead { job: id.clone(), trace: trace.cloned(), failure: dead.clone() };
             self.actions.push_back(Action::Note(Note::Dead(dead)));

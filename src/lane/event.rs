@@ -1,5 +1,6 @@
 //! Every input and every action of a lane: the protocol of the machine on one page.
 
+use super::cause::Cause;
 use crate::{
     call::{Call, Memo},
     job::{DeadLetter, ItemFailure, Job, JobId, LaneName, Mark, Receipt, Resource, Ticket, Trace},
@@ -205,6 +206,48 @@ pub struct Counts {
     pub unchanged: u64,
     /// Items dead.
     pub dead: u64,
+    /// Of those, how many of each cause, in the order of [`Cause::ALL`].
+    pub causes: [u64; Cause::ALL.len()],
+    /// Calls that jobs would have made alone, less those they made together: see [`Caps::alone`].
+    pub saved: u64,
+    /// How long calls that were ready have waited for the rate limit.
+    pub limited: Duration,
+}
+
+impl Counts {
+    /// One more item is dead.
+    pub(super) fn buried(&mut self, cause: Cause) {
+        let known = Cause::ALL.iter().zip(&mut self.causes).find(|(known, _)| **known == cause);
+        if let Some((_, count)) = known {
+            *count += 1;
+        }
+    }
+
+    /// These and others together.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.throttled += other.throttled;
+        self.retries += other.retries;
+        self.tagged += other.tagged;
+        self.unchanged += other.unchanged;
+        self.dead += other.dead;
+        self.saved += other.saved;
+        self.limited += other.limited;
+        for (count, more) in self.causes.iter_mut().zip(other.causes) {
+            *count += more;
+        }
+    }
+}
+
+/// What a request is to the work in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The first for these keys of these resources.
+    First,
+    /// The same once more after a failure, or a part of it.
+    Again,
+    /// What an answer asked for.
+    FollowUp,
 }
 
 /// A lane at a glance. The default is that of a lane that is not there.

@@ -2,7 +2,7 @@
 
 use super::{
     arrivals::Arrivals,
-    event::{Action, Cancel, Emission, EmitId, Now, Settings, Settlement, Work},
+    event::{Action, Cancel, Emission, EmitId, Now, Sent, Settings, Settlement, Work},
     gate::Gate,
     record::Record,
 };
@@ -47,6 +47,8 @@ pub struct Ledger {
     by_ticket: FxHashMap<Ticket, JobKey>,
     /// Items by fate since the lane was made: tagged, unchanged, dead.
     pub fates: [u64; 3],
+    /// Calls that the jobs that are over would have made alone.
+    pub alone: u64,
 }
 
 impl Ledger {
@@ -148,9 +150,9 @@ impl Ledger {
     }
 
     /// A request with an item of this job leaves; `request` numbers the lane's requests from 1, follow-ups included.
-    pub fn departed(&mut self, key: JobKey, request: u64, now: Now, retry: bool) {
+    pub fn departed(&mut self, key: JobKey, request: u64, now: Now, sent: Sent) {
         if let Some(record) = self.get_mut(key) {
-            record.departed(request, now, retry);
+            record.departed(request, now, sent);
         }
     }
 
@@ -180,6 +182,7 @@ impl Ledger {
             return;
         }
         self.unmarked.remove(&key);
+        self.alone += record.alone(&desk.settings.caps);
         let marks = std::mem::take(&mut record.marks);
         if !marks.is_empty() {
             desk.out.push_back(Action::Mark(record.ticket, marks));

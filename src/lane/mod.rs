@@ -11,6 +11,7 @@ mod arrivals;
 mod backlog;
 mod bury;
 mod carried;
+mod cause;
 mod gate;
 mod health;
 mod item;
@@ -26,6 +27,7 @@ mod transient;
 mod verdict;
 
 pub use carried::Carried;
+pub use cause::Cause;
 pub use event::{
     Action, CallId, Cancel, Control, Counts, Dead, Emission, EmitId, Naming, Note, Now, Refused, Settings, Settlement,
     Status, Tuning, Work,
@@ -84,6 +86,10 @@ pub struct Lane {
     /// Calls since the last one for what does not exist yet.
     since_missing: u32,
     permit_at: Option<Now>,
+    /// A call is ready since then, and has no permit.
+    limited_since: Option<Now>,
+    /// Calls that were the first for some of their work.
+    firsts: u64,
     /// Nothing can be sent before the next input.
     stalled: bool,
     next_call: u64,
@@ -114,6 +120,8 @@ impl Lane {
             throttles: 0,
             since_missing: 0,
             permit_at: None,
+            limited_since: None,
+            firsts: 0,
             stalled: false,
             next_call: 0,
             rng,
@@ -171,6 +179,9 @@ impl Lane {
         for index in 0..work.job.resources.len() as u32 {
             if let Some((_, mark)) = finals.get(at).filter(|(known, _)| *known == index) {
                 at += 1;
+                if let Mark::Dead(failure) = mark {
+                    self.counts.buried(Cause::known(failure));
+                }
                 self.conclude((job, index), mark.clone(), true);
                 continue;
             }
@@ -236,6 +247,7 @@ impl Lane {
         self.follow_ups.clear();
         self.actions.clear();
         self.reemit.clear();
+        self.limited_since = None;
         self.draining = true;
     }
 
@@ -326,6 +338,11 @@ impl Lane {
         self.draining && self.is_idle()
     }
 
+    /// How long calls that were ready have waited for the rate limit so far.
+    pub fn limited(&self, now: Now) -> Duration {
+        self.counts.limited + self.limited_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
     /// The lane at a glance.
     pub fn status(&self) -> Status {
         let paused = self.health.paused.clone();
@@ -350,6 +367,7 @@ impl Lane {
                 tagged: self.ledger.fates[0],
                 unchanged: self.ledger.fates[1],
                 dead: self.ledger.fates[2],
+                limited: self.limited(self.now),
                 ..self.counts
             },
         }
@@ -402,6 +420,8 @@ impl Lane {
         let Self { now, settings, backlog, ledger, actions, .. } = self;
         let desk = &mut Desk { now: *now, settings, symbols: &mut backlog.symbols, out: actions };
         ledger.finish(item, fate, known, desk);
+        // It is shown only when it has grown: what is counted never goes back.
+        self.counts.saved = self.counts.saved.max(self.ledger.alone.saturating_sub(self.firsts));
     }
 
     /// The rows may go again with what they have left.

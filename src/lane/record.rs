@@ -1,9 +1,9 @@
 //! One job that is not settled: what is counted of it, and the documents it ends in.
 
-use super::event::{Emission, Now, Settings, Work};
+use super::event::{Emission, Now, Sent, Settings, Work};
 use crate::{
     job::{Extras, ItemFailure, Job, JobId, Mark, Receipt, Ticket, Trace, VERSION, dead_letters, stable_id},
-    plan::{Cell, Symbols},
+    plan::{Caps, Cell, Symbols},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -45,6 +45,8 @@ pub struct Record {
     pub marks: Vec<(u32, Mark)>,
     calls: u32,
     retries: u32,
+    /// Of the calls, those that were the first for some of its work.
+    firsts: u32,
     last_request: u64,
     /// Times are nanoseconds of the lane's clock. Those of the calls say something once there was one.
     taken: u64,
@@ -80,6 +82,7 @@ impl Record {
             marks: Vec::new(),
             calls: 0,
             retries: 0,
+            firsts: 0,
             last_request: 0,
             taken: nanos(now),
             first_call_at: 0,
@@ -117,7 +120,7 @@ impl Record {
     }
 
     /// A request with an item of this job leaves, see [`super::ledger::Ledger::departed`].
-    pub fn departed(&mut self, request: u64, now: Now, retry: bool) {
+    pub fn departed(&mut self, request: u64, now: Now, sent: Sent) {
         if self.last_request == request {
             return;
         }
@@ -127,7 +130,13 @@ impl Record {
             self.first_call_at = self.last_call_at;
         }
         self.calls += 1;
-        self.retries += u32::from(retry);
+        self.retries += u32::from(sent == Sent::Again);
+        self.firsts += u32::from(sent == Sent::First);
+    }
+
+    /// Of the calls it was in, how many it would have made alone too. What was never sent would not have been.
+    pub fn alone(&self, caps: &Caps) -> u64 {
+        caps.alone(self.items as usize, &self.cells).min(self.firsts.into())
     }
 
     /// An item is final.

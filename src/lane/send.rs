@@ -2,6 +2,7 @@
 
 use super::{
     Action, CallId, Flight, Lane, Now,
+    event::Sent,
     health::{IN_A_ROW, Outage},
     queue::Unit,
 };
@@ -29,12 +30,14 @@ impl Lane {
     pub(super) fn send(&mut self) {
         let now = self.now;
         self.permit_at = None;
+        self.counts.limited = self.limited(now);
+        self.limited_since = None;
         if self.stalled || !self.health.may_call() || !self.has_candidate() {
             return;
         }
         // The permit is looked at first: a call is only formed when it can leave, from all that is pending then.
         if let Err(at) = self.pace.peek(now) {
-            self.permit_at = Some(at);
+            (self.permit_at, self.limited_since) = (Some(at), Some(now));
             return;
         }
         if self.follow_ups.is_empty() && self.budget.allowed_at() > now && !self.has_new_candidate() {
@@ -53,7 +56,7 @@ impl Lane {
             return;
         };
         if let Err(at) = self.pace.take(now) {
-            self.permit_at = Some(at);
+            (self.permit_at, self.limited_since) = (Some(at), Some(now));
             self.put_back(next);
             return;
         }
@@ -253,7 +256,7 @@ impl Lane {
                 let Some(flight) = self.flights.get_mut(&id) else { return };
                 flight.departed = now;
                 let flight = flight.clone();
-                self.note_request(&flight.unit, false);
+                self.note_request(&flight.unit, Sent::FollowUp);
                 let call = self.call_of(&flight.unit);
                 self.actions.push_back(Action::Call(id, call, flight.memo));
                 return;
@@ -282,25 +285,26 @@ impl Lane {
         });
         self.counts.calls += 1;
         self.counts.retries += u64::from(flight.unit.again);
-        self.note_request(&flight.unit, flight.unit.again);
+        self.note_request(&flight.unit, if flight.unit.again { Sent::Again } else { Sent::First });
         let call = self.call_of(&flight.unit);
         self.flights.insert(id, flight);
         self.actions.push_back(Action::Call(id, call, None));
     }
 
     /// A request leaves, follow-ups included: it counts for every job it speaks for.
-    fn note_request(&mut self, unit: &Unit, retry: bool) {
+    fn note_request(&mut self, unit: &Unit, sent: Sent) {
         let (now, active, request) = (self.now, self.health.active(self.now), self.counts.calls);
         for row in &unit.rows {
             let ledger = &mut self.ledger;
             let jobs: Vec<u32> = self.backlog.involved(*row, &unit.cells, ledger).map(|item| item.job).collect();
             for job in jobs {
-                ledger.departed(job, request, now, retry);
+                ledger.departed(job, request, now, sent);
             }
             self.backlog.for_involved(*row, &unit.cells, ledger, |item| {
                 item.first_attempt.get_or_insert(active);
             });
         }
+        self.firsts += u64::from(sent == Sent::First);
     }
 
     fn call_of(&self, unit: &Unit) -> Call {

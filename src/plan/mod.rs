@@ -46,4 +46,16 @@ impl Caps {
         }
         .max(1)
     }
+
+    /// Calls that a job makes at least where it shares them with no other: so many resources, each with these cells.
+    pub fn alone(&self, resources: usize, cells: &[Cell]) -> u64 {
+        let sets = cells.iter().filter(|cell| cell.op() == Op::Set).count();
+        let (set, unset) = (self.columns(Op::Set), self.columns(Op::Unset));
+        let columns = match cells.len() {
+            // All that there is for a resource in one call.
+            1.. if self.is_whole() => 1,
+            all => sets.div_ceil(set) + (all - sets).div_ceil(unset),
+        };
+        (resources.div_ceil(self.resources.max(1)) * columns) as u64
+    }
 }

@@ -1,6 +1,6 @@
 //! What the broker holds, asked again and again for whoever scrapes: a look every 15 seconds, however often that is.
 
-use super::state::State;
+use super::{eldest::Eldest, state::State};
 use crate::{
     broker::{
         BrokerError,
@@ -39,8 +39,9 @@ pub(super) async fn keep(state: Arc<State>) {
 async fn watch(state: &State) -> Result<(), Blind> {
     let address = place::address(&state.broker)?.with_names(state.names.clone());
     let link = Link::open(&address, "tagmill server gauges").await?;
+    let mut eldest = Eldest::new();
     loop {
-        match look(state, &link).await {
+        match look(state, &link, &mut eldest).await {
             Ok(found) => state.metrics.broker(Some(&found)),
             Err(error) => {
                 link.close().await;
@@ -51,13 +52,14 @@ async fn watch(state: &State) -> Result<(), Blind> {
     }
 }
 
-async fn look(state: &State, link: &Link) -> Result<Broker, BrokerError> {
+async fn look(state: &State, link: &Link, eldest: &mut Eldest) -> Result<Broker, BrokerError> {
     let mut gauge = Gauge::new(link);
     let ready = |depth: Option<Depth>| depth.map(|depth| depth.ready);
     let mut found = Broker {
         dead: ready(gauge.depth(state.names.dead()).await?),
         poison: ready(gauge.depth(state.names.poison()).await?),
         unrouted: ready(gauge.depth(state.names.unrouted()).await?),
+        oldest: None,
         lanes: Vec::new(),
     };
     // The lanes of the config, and those that came with a config that was taken over later.
@@ -71,5 +73,8 @@ async fn look(state: &State, link: &Link) -> Result<Broker, BrokerError> {
         found.lanes.push((lane, provider, queue.ready + urgent, queue.consumers));
     }
     gauge.close().await;
+    if let Some(letters) = found.dead {
+        found.oldest = Some(eldest.age(link, letters).await?.as_secs_f64());
+    }
     Ok(found)
 }

@@ -11,6 +11,7 @@ mod auth;
 mod body;
 mod certificates;
 mod dead;
+mod eldest;
 mod events;
 mod gauges;
 mod guard;

@@ -1,116 +1,33 @@
-//! What is counted, by name: one table for the registry and for the page that documents it.
+//! What is counted, and what of it Prometheus is told.
 
-use super::tally::{Counted, REASONS, RESULTS, Spread};
+mod lanes;
+mod table;
+
+pub use lanes::LaneNow;
+pub use table::{Described, EVENT_RESULTS, JOB_RESULTS, STATES, TABLE};
+
+use super::tally::Spread;
+use lanes::{Lanes, WRITTEN, head};
 use prometheus::{
     Encoder as _, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector,
     process_collector::ProcessCollector,
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fmt::Write as _,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
-
-/// One series: its name, its labels, what kind it is, what it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Described {
-    /// Its name.
-    pub name: &'static str,
-    /// Counter, gauge or histogram.
-    pub kind: &'static str,
-    /// Its labels.
-    pub labels: &'static [&'static str],
-    /// What it says.
-    pub help: &'static str,
-}
-
-const LANE: &[&str] = &["lane", "provider"];
-
-macro_rules! table {
-    ($($id:ident: $kind:literal $name:literal $labels:expr, $help:literal;)*) => {
-        $(const $id: Described = Described { name: $name, kind: $kind, labels: $labels, help: $help };)*
-        /// Every series but those of the process itself.
-        pub const TABLE: &[Described] = &[$($id),*];
-    };
-}
-
-table! {
-    BUILD: "gauge" "tagmill_build_info" &["version"], "1; the version is the label.";
-    ITEMS: "counter" "tagmill_items_total" &["lane", "provider", "outcome"], "Items that are final: tagged, unchanged, dead.";
-    DEAD: "counter" "tagmill_items_dead_total" &["lane", "provider", "reason"], "Items that died, by reason: rejected, denied, auth, transient, cancelled, invalid, other.";
-    JOBS_TAKEN: "counter" "tagmill_jobs_total" LANE, "Jobs that were taken on.";
-    SUPERSEDED: "counter" "tagmill_items_superseded_total" LANE, "Tagged items whose value a later job had replaced before it was sent.";
-    CALLS: "counter" "tagmill_calls_total" &["lane", "provider", "result"], "Answered requests to the tagging API: ok, partial, followup, throttled, transient, auth, denied, rejected.";
-    THROTTLES: "counter" "tagmill_throttles_total" LANE, "Of those, answered with a throttle.";
-    RETRIES: "counter" "tagmill_retries_total" LANE, "Requests that were sent again after a failure.";
-    CALL_TIME: "histogram" "tagmill_call_duration_seconds" &["provider"], "How long requests took, from being sent to the end of their answer.";
-    CALL_FILL: "histogram" "tagmill_call_resources" &["provider"], "Resources in a request.";
-    EVENT_TIME: "histogram" "tagmill_event_to_tag_seconds" &["provider"], "For jobs of events: from the time of the event to the job's receipt.";
-    JOB_TIME: "histogram" "tagmill_job_duration_seconds" &["provider"], "From the publishing of a job to its end.";
-    RATE: "gauge" "tagmill_rate_calls_per_second" LANE, "Calls a second at the moment.";
-    CEILING: "gauge" "tagmill_rate_ceiling_calls_per_second" LANE, "Calls a second at most, as configured.";
-    FLIGHT: "gauge" "tagmill_calls_in_flight" LANE, "Calls that wait for an answer.";
-    BACKLOG: "gauge" "tagmill_backlog_items" LANE, "Items that this worker holds and that are not final.";
-    AGE: "gauge" "tagmill_oldest_age_seconds" LANE, "Age of the oldest message that this worker holds.";
-    STATE: "gauge" "tagmill_lane_state" &["lane", "provider", "state"], "1 for the state that the lane is in at this worker.";
-    EXPIRY: "gauge" "tagmill_credential_expiry_timestamp_seconds" LANE, "When the lane's credential ends; 0 where it does not, or nobody knows.";
-    SUCCESS: "gauge" "tagmill_last_success_timestamp_seconds" LANE, "When this worker last finished a job of the lane in which something was tagged; 0 for never.";
-    MESSAGES: "gauge" "tagmill_backlog_messages" LANE, "Messages in the queues of the lane that nobody holds. Every process tells it of the same queues.";
-    CONSUMERS: "gauge" "tagmill_lane_consumers" LANE, "Consumers of the lane's queue.";
-    LETTERS: "gauge" "tagmill_dead_letters" &[], "Dead letters of the fleet.";
-    POISON: "gauge" "tagmill_poison_messages" &[], "Messages that were handed out a thousand times and given up.";
-    UNROUTED: "gauge" "tagmill_unrouted_messages" &[], "Jobs for lanes that nobody declared.";
-    CONNECTED: "gauge" "tagmill_broker_connected" &["connection"], "1 while the connection to the broker can be used: consuming, publishing.";
-    RELOAD_OK: "gauge" "tagmill_config_last_reload_successful" &[], "1 where the last config was taken over, that of the start included.";
-    RELOAD_AT: "gauge" "tagmill_config_last_reload_success_timestamp_seconds" &[], "When a config was last taken over.";
-    RELOADS: "counter" "tagmill_config_reloads_total" &["result"], "Configs after the first: ok, refused.";
-    HTTP: "counter" "tagmill_http_requests_total" &["route", "method", "code_class"], "Answers of the HTTP server.";
-    HTTP_TIME: "histogram" "tagmill_http_request_duration_seconds" &["route"], "How long the HTTP server took to answer.";
-    EVENTS: "counter" "tagmill_ingest_events_total" &["source", "result"], "Events: jobs, ignored, duplicate, dead, rejected, unavailable.";
-    JOBS: "counter" "tagmill_ingest_jobs_total" &["result"], "Jobs handed in over HTTP: accepted, rejected, unavailable. A request that is rejected counts once.";
-    MATCHES: "counter" "tagmill_rule_matches_total" &["rule"], "Events that the rule was for.";
-    LEFT_OUT: "counter" "tagmill_rule_tags_left_out_total" &["rule"], "Tags that did not resolve.";
-    ERRORS: "counter" "tagmill_rule_errors_total" &["rule"], "Events of which the rule could not make its job; they are dead letters.";
-}
-
-/// The states of a lane.
-pub const STATES: [&str; 8] = ["working", "idle", "paused", "auth_paused", "outage", "full", "waiting", "away"];
-/// What becomes of an event.
-pub const EVENT_RESULTS: [&str; 6] = ["jobs", "ignored", "duplicate", "dead", "rejected", "unavailable"];
-/// What becomes of jobs that are handed in.
-pub const JOB_RESULTS: [&str; 3] = ["accepted", "rejected", "unavailable"];
-const OUTCOMES: [&str; 3] = ["tagged", "unchanged", "dead"];
-
-/// A lane as it is counted.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LaneNow {
-    /// Its name.
-    pub lane: String,
-    /// Its provider.
-    pub provider: &'static str,
-    /// One of [`STATES`].
-    pub state: &'static str,
-    /// Items tagged, unchanged, dead.
-    pub items: [u64; 3],
-    /// Throttles, retries.
-    pub calls: [u64; 2],
-    /// Calls a second now and at most.
-    pub rate: (f64, f64),
-    /// Calls that wait for an answer.
-    pub in_flight: usize,
-    /// Items that are not final.
-    pub backlog: usize,
-    /// Age of the oldest message, in seconds.
-    pub oldest: f64,
-    /// What was counted where it happened.
-    pub counted: Counted,
-}
+use table::{
+    BUILD, CONNECTED, CONSUMERS, ERRORS, EVENTS, HTTP, HTTP_TIME, JOBS, LEFT_OUT, LETTERS, LETTERS_AGE, MATCHES,
+    MESSAGES, POISON, RELOAD_AT, RELOAD_OK, RELOADS, UNROUTED,
+};
 
 /// What the broker holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Broker {
     /// Dead letters, where their queue is there.
     pub dead: Option<u64>,
+    /// Age of the oldest one in seconds; nought where there is none.
+    pub oldest: Option<f64>,
     /// Poison messages.
     pub poison: Option<u64>,
     /// Unrouted messages.
@@ -142,13 +59,8 @@ struct Inner {
     registry: Registry,
     counters: HashMap<&'static str, IntCounterVec>,
     gauges: HashMap<&'static str, GaugeVec>,
-    /// What lanes had counted when they were last looked at: a counter only grows by what is new.
-    seen: Mutex<HashMap<String, Vec<u64>>>,
-    /// The histograms of every lane there ever was, so that they never shrink.
-    spreads: Mutex<BTreeMap<String, (&'static str, Counted)>>,
-    /// Lanes that were there at the last look: the gauges of one that is gone go.
-    shown: Mutex<HashSet<(String, String)>>,
-    /// The same for what the broker said of lanes.
+    lanes: Mutex<Lanes>,
+    /// Lanes of which the broker said something at the last look: the gauges of one that is gone go.
     queues: Mutex<HashSet<(String, String)>>,
     routes: Mutex<BTreeMap<&'static str, Spread>>,
     reloads: OnceLock<Box<dyn Fn() -> Reloads + Send + Sync>>,
@@ -157,9 +69,6 @@ struct Inner {
 
 /// Seconds that an answer takes.
 const HTTP_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-
-/// Gauges that a lane has by itself, but its states.
-const OF_LANE: [&Described; 7] = [&RATE, &CEILING, &FLIGHT, &BACKLOG, &AGE, &EXPIRY, &SUCCESS];
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -183,7 +92,7 @@ impl Metrics {
         let registry = Registry::new();
         let (mut counters, mut gauges) = (HashMap::new(), HashMap::new());
         let add = |collector: Box<dyn Collector>| registry.register(collector).is_ok();
-        for series in TABLE {
+        for series in TABLE.iter().filter(|series| !WRITTEN.contains(series)) {
             let opts = Opts::new(series.name, series.help);
             // A name that is wrong or there twice is seen by a test of the table.
             if series.kind == "counter" {
@@ -205,9 +114,7 @@ impl Metrics {
                 registry,
                 counters,
                 gauges,
-                seen: Mutex::default(),
-                spreads: Mutex::default(),
-                shown: Mutex::default(),
+                lanes: Mutex::default(),
                 queues: Mutex::default(),
                 routes: Mutex::default(),
                 reloads: OnceLock::new(),
@@ -257,9 +164,16 @@ impl Metrics {
     pub fn broker(&self, now: Option<&Broker>) {
         let nothing = Broker::default();
         let now = now.unwrap_or(&nothing);
-        for (series, value) in [(&LETTERS, now.dead), (&POISON, now.poison), (&UNROUTED, now.unrouted)] {
+        let count = |found: Option<u64>| found.map(|count| count as f64);
+        let fleet = [
+            (&LETTERS, count(now.dead)),
+            (&LETTERS_AGE, now.oldest),
+            (&POISON, count(now.poison)),
+            (&UNROUTED, count(now.unrouted)),
+        ];
+        for (series, value) in fleet {
             match value {
-                Some(value) => self.set(series, &[], value as f64),
+                Some(value) => self.set(series, &[], value),
                 None => self.unset(series, &[]),
             }
         }
@@ -322,54 +236,6 @@ impl Metrics {
         held(&self.inner.routes).entry(route).or_insert_with(|| Spread::new(HTTP_SECONDS)).add(seconds);
     }
 
-    /// Takes over how a lane is.
-    fn lane(&self, now: &LaneNow) {
-        let lane = [now.lane.as_str(), now.provider];
-        let counted = &now.counted;
-        let more = [now.calls.as_slice(), &[counted.jobs, counted.superseded]].concat();
-        let counts = [now.items.as_slice(), &counted.reasons, &counted.results, &more].concat();
-        let before = held(&self.inner.seen).insert(now.lane.clone(), counts.clone()).unwrap_or_default();
-        let before = before.into_iter().chain(std::iter::repeat(0));
-        let mut new = counts.iter().zip(before).map(|(now, before)| now.saturating_sub(before));
-        let mut more = || new.next().unwrap_or_default();
-        for outcome in OUTCOMES {
-            self.count(&ITEMS, &[lane[0], lane[1], outcome], more());
-        }
-        for reason in REASONS {
-            self.count(&DEAD, &[lane[0], lane[1], reason], more());
-        }
-        for result in RESULTS {
-            self.count(&CALLS, &[lane[0], lane[1], result], more());
-        }
-        for series in [&THROTTLES, &RETRIES, &JOBS_TAKEN, &SUPERSEDED] {
-            self.count(series, &lane, more());
-        }
-        let (flight, backlog) = (now.in_flight as f64, now.backlog as f64);
-        let (expiry, success) = (counted.credential_ends, counted.last_success);
-        let values = [now.rate.0, now.rate.1, flight, backlog, now.oldest, expiry, success];
-        for (series, value) in OF_LANE.into_iter().zip(values) {
-            self.set(series, &lane, value);
-        }
-        for state in STATES {
-            self.set(&STATE, &[lane[0], lane[1], state], f64::from(u8::from(state == now.state)));
-        }
-        held(&self.inner.spreads).insert(now.lane.clone(), (now.provider, counted.clone()));
-    }
-
-    /// The gauges of lanes that this process does not serve any more.
-    fn forget(&self, there: HashSet<(String, String)>) {
-        let mut shown = held(&self.inner.shown);
-        for (lane, provider) in shown.difference(&there) {
-            for series in OF_LANE {
-                self.unset(series, &[lane, provider]);
-            }
-            for state in STATES {
-                self.unset(&STATE, &[lane, provider, state]);
-            }
-        }
-        *shown = there;
-    }
-
     fn configs(&self) {
         let Some(ask) = self.inner.reloads.get() else { return };
         let now = ask();
@@ -382,86 +248,56 @@ impl Metrics {
         *before = [now.ok, now.refused];
     }
 
-    /// The histograms: of all lanes of a provider together.
-    fn spreads(&self, text: &mut String) {
-        let mut providers: BTreeMap<&str, Counted> = BTreeMap::new();
-        let lanes = held(&self.inner.spreads);
-        for (provider, counted) in lanes.values() {
-            let all = providers.entry(provider).or_default();
-            all.call_seconds.join(&counted.call_seconds);
-            all.call_resources.join(&counted.call_resources);
-            all.event_seconds.join(&counted.event_seconds);
-            all.job_seconds.join(&counted.job_seconds);
-        }
-        let of: [(&Described, Part); 4] = [
-            (&CALL_TIME, |all| &all.call_seconds),
-            (&CALL_FILL, |all| &all.call_resources),
-            (&EVENT_TIME, |all| &all.event_seconds),
-            (&JOB_TIME, |all| &all.job_seconds),
-        ];
-        for (series, spread) in of {
-            head(series, text);
-            for (provider, all) in &providers {
-                spread(all).lines(series.name, ("provider", provider), text);
-            }
-        }
-        head(&HTTP_TIME, text);
-        for (route, spread) in held(&self.inner.routes).iter() {
-            spread.lines(HTTP_TIME.name, ("route", route), text);
-        }
-    }
-
     /// All of it in the text format of Prometheus, with the lanes as they are now.
     pub fn render(&self, lanes: impl IntoIterator<Item = LaneNow>) -> String {
-        let (mut there, mut consuming) = (HashSet::new(), false);
-        for lane in lanes {
-            self.lane(&lane);
-            consuming |= lane.state != "away";
-            there.insert((lane.lane, lane.provider.to_owned()));
+        let lanes: Vec<LaneNow> = lanes.into_iter().collect();
+        if !lanes.is_empty() {
+            self.connected("consuming", lanes.iter().any(|lane| lane.state != "away"));
         }
-        if !there.is_empty() {
-            self.connected("consuming", consuming);
-        }
-        self.forget(there);
         self.configs();
         let mut text = Vec::new();
         // What the registry gathered can be written to memory.
         let _ = TextEncoder::new().encode(&self.inner.registry.gather(), &mut text);
         let mut text = String::from_utf8(text).unwrap_or_default();
-        self.spreads(&mut text);
+        held(&self.inner.lanes).write(&lanes, &mut text);
+        head(&HTTP_TIME, &mut text);
+        for (route, spread) in held(&self.inner.routes).iter() {
+            spread.lines(HTTP_TIME.name, ("route", route), &mut text);
+        }
         text
     }
-}
-
-/// One of the histograms of a lane.
-type Part = fn(&Counted) -> &Spread;
-
-/// What stands before the values of a series.
-fn head(series: &Described, text: &mut String) {
-    // A string can always be written to.
-    let _ = writeln!(text, "# HELP {} {}\n# TYPE {} {}", series.name, series.help, series.name, series.kind);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Tally;
 
-    fn lane(tagged: u64, calls: u64) -> LaneNow {
+    /// A lane that counts with this tally.
+    fn lane(tally: &Arc<Tally>) -> LaneNow {
         LaneNow {
             lane: "a".into(),
             provider: "huawei-tms",
             state: "working",
-            items: [tagged, 0, 0],
-            counted: Counted { results: [calls, 0, 0, 0, 0, 0, 0, 0], ..Counted::default() },
+            tally: Arc::clone(tally),
             ..LaneNow::default()
         }
     }
 
+    /// The value of a series.
+    fn value<'t>(text: &'t str, series: &str) -> &'t str {
+        let found = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        found.unwrap_or_else(|| panic!("{series}: {text}"))
+    }
+
+    const TAGGED: &str = "tagmill_items_total{lane=\"a\",outcome=\"tagged\",provider=\"huawei-tms\"}";
+    const CALLS_TIMED: &str = "tagmill_call_duration_seconds_count{provider=\"huawei-tms\"}";
+
     #[test]
     fn every_series_of_the_table_is_registered_under_a_good_name() {
         let metrics = Metrics::new();
-        let histograms = TABLE.iter().filter(|series| series.kind == "histogram").count();
-        assert_eq!(metrics.inner.counters.len() + metrics.inner.gauges.len() + histograms, TABLE.len());
+        let written = WRITTEN.len() + 1;
+        assert_eq!(metrics.inner.counters.len() + metrics.inner.gauges.len() + written, TABLE.len());
         for series in TABLE {
             assert!(series.name.starts_with("tagmill_") && series.help.ends_with('.'), "{}", series.name);
             assert_eq!(series.name.ends_with("_total"), series.kind == "counter", "{}", series.name);
@@ -469,37 +305,102 @@ mod tests {
     }
 
     #[test]
-    fn counters_of_a_lane_grow_by_what_is_new_and_known_series_start_at_nought() {
-        let metrics = Metrics::new();
+    fn counters_of_a_lane_are_what_it_counted_and_known_series_start_at_nought() {
+        let (metrics, tally) = (Metrics::new(), Arc::<Tally>::default());
         metrics.source("aws");
-        let text = metrics.render([lane(3, 1)]);
-        assert!(
-            text.contains("tagmill_items_total{lane=\"a\",outcome=\"tagged\",provider=\"huawei-tms\"} 3"),
-            "{text}"
-        );
-        assert!(text.contains("outcome=\"dead\",provider=\"huawei-tms\"} 0"));
+        let text = metrics.render([lane(&tally)]);
+        for series in TABLE.iter().filter(|series| series.kind == "counter" && series.labels.contains(&"lane")) {
+            assert!(text.contains(&format!("{}{{lane=\"a\",", series.name)), "{} does not start at 0", series.name);
+        }
         assert!(text.contains("tagmill_ingest_events_total{result=\"jobs\",source=\"aws\"} 0"));
         assert!(text.contains("process_cpu_seconds_total"));
-        metrics.render([lane(3, 1)]);
-        let text = metrics.render([lane(5, 2)]);
-        assert!(text.contains("outcome=\"tagged\",provider=\"huawei-tms\"} 5"), "{text}");
+        tally.counted().counts.items = [3, 0, 1];
+        assert_eq!(value(&metrics.render([lane(&tally)]), TAGGED), "3");
+        let text = metrics.render([lane(&tally)]);
+        assert_eq!(value(&text, TAGGED), "3");
+        assert!(text.contains("outcome=\"dead\",provider=\"huawei-tms\"} 1"), "{text}");
         assert!(text.contains("state=\"working\"} 1") && text.contains("state=\"idle\"} 0"));
+    }
+
+    #[test]
+    fn a_lane_that_is_put_back_before_it_has_ended_is_counted_once_and_shown_once() {
+        let (metrics, first, second) = (Metrics::new(), Arc::<Tally>::default(), Arc::<Tally>::default());
+        first.counted().counts.items = [100, 0, 0];
+        metrics.render([lane(&first)]);
+        let both = || {
+            let waiting = LaneNow { state: "waiting", backlog: 2, ..lane(&second) };
+            metrics.render([LaneNow { backlog: 5, ..lane(&first) }, waiting])
+        };
+        for _ in 0..3 {
+            assert_eq!(value(&both(), TAGGED), "100");
+        }
+        first.counted().counts.items = [110, 0, 0];
+        second.counted().counts.items = [1, 0, 0];
+        let text = both();
+        assert_eq!(value(&text, TAGGED), "111");
+        assert_eq!(value(&text, "tagmill_backlog_items{lane=\"a\",provider=\"huawei-tms\"}"), "7");
+        assert_eq!(text.matches("tagmill_lane_state{lane=\"a\"").count(), STATES.len());
+        assert!(text.contains("state=\"working\"} 1"), "{text}");
+        drop(first);
+        assert_eq!(value(&metrics.render([lane(&second)]), TAGGED), "111");
+    }
+
+    #[test]
+    fn counters_and_histograms_go_on_when_a_lane_ends_and_another_of_its_name_begins() {
+        let metrics = Metrics::new();
+        for round in 1..=3 {
+            let tally = Arc::<Tally>::default();
+            metrics.render([lane(&tally)]);
+            // What comes after the last look is counted all the same.
+            tally.counted().counts.items = [7, 0, 0];
+            tally.counted().spreads.call_seconds.add(0.2);
+            drop(tally);
+            let text = metrics.render([]);
+            assert_eq!(value(&text, TAGGED), (7 * round).to_string());
+            assert_eq!(value(&text, CALLS_TIMED), round.to_string());
+        }
+        assert!(held(&metrics.inner.lanes).is_tidy(), "what has ended is kept as a sum");
+    }
+
+    #[test]
+    fn a_lane_under_another_provider_is_counted_under_that_one_too() {
+        let (metrics, first, second) = (Metrics::new(), Arc::<Tally>::default(), Arc::<Tally>::default());
+        first.counted().counts.items = [4, 0, 0];
+        metrics.render([lane(&first)]);
+        drop(first);
+        second.counted().counts.items = [2, 0, 0];
+        let text = metrics.render([LaneNow { provider: "alibaba-ecs", ..lane(&second) }]);
+        assert_eq!(value(&text, TAGGED), "4");
+        assert_eq!(value(&text, &TAGGED.replace("huawei-tms", "alibaba-ecs")), "2");
+        assert!(!text.contains("tagmill_lane_state{lane=\"a\",provider=\"huawei-tms\""), "{text}");
     }
 
     #[test]
     fn what_the_broker_cannot_say_and_lanes_that_are_gone_are_not_told() {
         let metrics = Metrics::new();
-        let now = Broker { dead: Some(3), lanes: vec![("a".into(), "huawei-tms".into(), 7, 1)], ..Broker::default() };
+        let tally = Arc::<Tally>::default();
+        let now = Broker {
+            dead: Some(3),
+            oldest: Some(90.5),
+            lanes: vec![("a".into(), "huawei-tms".into(), 7, 1)],
+            ..Broker::default()
+        };
         metrics.broker(Some(&now));
-        let text = metrics.render([lane(0, 0)]);
+        let text = metrics.render([lane(&tally)]);
         assert!(
             text.contains("tagmill_dead_letters 3") && text.contains("tagmill_backlog_messages{lane=\"a\""),
             "{text}"
         );
+        assert_eq!(value(&text, "tagmill_dead_letters_oldest_age_seconds"), "90.5");
         assert!(text.contains("tagmill_broker_connected{connection=\"consuming\"} 1"));
         metrics.broker(None);
         let text = metrics.render([]);
-        for gone in ["\ntagmill_dead_letters ", "\ntagmill_backlog_messages{", "\ntagmill_lane_state{"] {
+        for gone in [
+            "\ntagmill_dead_letters ",
+            "\ntagmill_dead_letters_oldest_age_seconds ",
+            "\ntagmill_backlog_messages{",
+            "\ntagmill_lane_state{",
+        ] {
             assert!(!text.contains(gone), "{gone}: {text}");
         }
         assert!(text.contains("tagmill_items_total{lane=\"a\""), "what was counted stays");

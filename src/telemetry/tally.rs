@@ -7,6 +7,9 @@ pub const RESULTS: [&str; 8] = ["ok", "partial", "followup", "throttled", "trans
 /// Why an item is dead.
 pub const REASONS: [&str; 7] = ["rejected", "denied", "auth", "transient", "cancelled", "invalid", "other"];
 
+/// The reason of what was never sent, and of what was no job.
+const INVALID: &str = "invalid";
+
 /// Seconds that a call takes.
 pub const CALL_SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Resources of a call.
@@ -64,17 +67,50 @@ impl Spread {
     }
 }
 
-/// The numbers of a lane. They only grow, as long as the process lives.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Counted {
+/// The counts of a lane. They only grow, as long as the process lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Items tagged, unchanged, dead.
+    pub items: [u64; 3],
+    /// Of those that are dead, in the order of [`REASONS`].
+    pub reasons: [u64; REASONS.len()],
     /// Answers, in the order of [`RESULTS`].
     pub results: [u64; RESULTS.len()],
-    /// Dead items, in the order of [`REASONS`].
-    pub reasons: [u64; REASONS.len()],
     /// Jobs that were taken on.
     pub jobs: u64,
     /// Items whose value a later job replaced.
     pub superseded: u64,
+    /// Calls answered with a throttle.
+    pub throttled: u64,
+    /// Calls sent again.
+    pub retries: u64,
+    /// Calls that jobs would have made alone, less those they made together.
+    pub saved: u64,
+    /// How long calls that were ready waited for the rate limit.
+    pub limited_seconds: f64,
+}
+
+impl Counts {
+    /// Both together.
+    pub fn join(&mut self, other: &Self) {
+        fn all<const N: usize>(counts: &mut [u64; N], more: [u64; N]) {
+            counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+        }
+        all(&mut self.items, other.items);
+        all(&mut self.reasons, other.reasons);
+        all(&mut self.results, other.results);
+        self.jobs += other.jobs;
+        self.superseded += other.superseded;
+        self.throttled += other.throttled;
+        self.retries += other.retries;
+        self.saved += other.saved;
+        self.limited_seconds += other.limited_seconds;
+    }
+}
+
+/// The histograms of a lane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spreads {
     /// How long calls took.
     pub call_seconds: Spread,
     /// How full they were.
@@ -83,27 +119,42 @@ pub struct Counted {
     pub event_seconds: Spread,
     /// From publishing to the end of a job.
     pub job_seconds: Spread,
-    /// When the credential ends, in seconds since 1970; 0 where it does not, or nobody knows.
-    pub credential_ends: f64,
-    /// When something was last tagged, or right already, in seconds since 1970; 0 for never.
-    pub last_success: f64,
 }
 
-impl Default for Counted {
+impl Default for Spreads {
     fn default() -> Self {
         Self {
-            results: [0; RESULTS.len()],
-            reasons: [0; REASONS.len()],
-            jobs: 0,
-            superseded: 0,
             call_seconds: Spread::new(CALL_SECONDS),
             call_resources: Spread::new(CALL_RESOURCES),
             event_seconds: Spread::new(EVENT_SECONDS),
             job_seconds: Spread::new(JOB_SECONDS),
-            credential_ends: 0.0,
-            last_success: 0.0,
         }
     }
+}
+
+impl Spreads {
+    /// Both together.
+    pub fn join(&mut self, other: &Self) {
+        self.call_seconds.join(&other.call_seconds);
+        self.call_resources.join(&other.call_resources);
+        self.event_seconds.join(&other.event_seconds);
+        self.job_seconds.join(&other.job_seconds);
+    }
+}
+
+/// The numbers of a lane.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counted {
+    /// What only grows.
+    pub counts: Counts,
+    /// Messages that were no job: each is a dead item beside those of the lane's machine.
+    raw: u64,
+    /// What was measured.
+    pub spreads: Spreads,
+    /// When the credential ends, in seconds since 1970; 0 where it does not, or nobody knows.
+    pub credential_ends: f64,
+    /// When something was last tagged, or right already, in seconds since 1970; 0 for never.
+    pub last_success: f64,
 }
 
 /// The numbers of a lane, shared by all who work on it and by who reads them.
@@ -126,17 +177,33 @@ impl Tally {
     /// One more answer; the result is one of [`RESULTS`].
     pub fn answer(&self, result: &str) {
         let Some(at) = RESULTS.iter().position(|known| *known == result) else { return };
-        if let Some(count) = self.counted().results.get_mut(at) {
+        if let Some(count) = self.counted().counts.results.get_mut(at) {
             *count += 1;
         }
     }
 
-    /// More dead items; the reason is one of [`REASONS`], anything else is `other`.
-    pub fn dead(&self, reason: &str) {
-        let at = REASONS.iter().position(|known| *known == reason).unwrap_or(REASONS.len() - 1);
-        if let Some(count) = self.counted().reasons.get_mut(at) {
+    /// A message that was no job: an item that is dead without ever having been a lane's.
+    pub fn raw(&self) {
+        let mut counted = self.counted();
+        counted.raw += 1;
+        let Counts { items: [.., dead], reasons, .. } = &mut counted.counts;
+        *dead += 1;
+        for (count, _) in reasons.iter_mut().zip(REASONS).filter(|(_, reason)| *reason == INVALID) {
             *count += 1;
         }
+    }
+
+    /// Takes over what a lane's machine says it has done so far; what is not its own stays.
+    pub fn done(&self, items: [u64; 3], reasons: [u64; REASONS.len()], and: impl FnOnce(&mut Counts)) {
+        let mut counted = self.counted();
+        let raw = counted.raw;
+        let [tagged, unchanged, dead] = items;
+        counted.counts.items = [tagged, unchanged, dead + raw];
+        counted.counts.reasons = reasons;
+        for (count, _) in counted.counts.reasons.iter_mut().zip(REASONS).filter(|(_, reason)| *reason == INVALID) {
+            *count += raw;
+        }
+        and(&mut counted.counts);
     }
 }
 
@@ -165,10 +232,19 @@ mod tests {
         let tally = Tally::default();
         tally.answer("throttled");
         tally.answer("no such result");
-        tally.dead("denied");
-        tally.dead("no such reason");
-        let counted = tally.counted();
-        assert_eq!(counted.results, [0, 0, 0, 1, 0, 0, 0, 0]);
-        assert_eq!(counted.reasons, [0, 1, 0, 0, 0, 0, 1]);
+        tally.done([5, 0, 2], [0, 2, 0, 0, 0, 0, 0], |counts| counts.retries = 4);
+        assert_eq!(tally.counted().counts.results, [0, 0, 0, 1, 0, 0, 0, 0]);
+        assert_eq!(tally.counted().counts.retries, 4);
+    }
+
+    #[test]
+    fn a_message_that_is_no_job_is_one_dead_item_and_its_reason() {
+        let tally = Tally::default();
+        tally.raw();
+        tally.done([5, 0, 2], [0, 2, 0, 0, 0, 0, 0], |_| {});
+        tally.raw();
+        let counts = tally.counted().counts;
+        assert_eq!(counts.items, [5, 0, 4]);
+        assert_eq!(counts.reasons, [0, 2, 0, 0, 0, 2, 0]);
     }
 }

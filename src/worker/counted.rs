@@ -1,24 +1,19 @@
-//! What the task of a lane counts: answers, dead items and why, how long jobs took.
+//! What the task of a lane counts: answers, jobs and how long they took, and what its machine has done.
 
 use crate::{
     broker::Ticket,
-    call::{Answer, Failure, Fate, Kind},
-    job::{DeadLetter, Priority, Receipt},
-    lane::Work,
+    call::{Answer, Fate, Kind},
+    job::{Priority, Receipt},
+    lane::{Counts, Work},
     telemetry::Tally,
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Codes whose kind is remembered: far more than any cloud has.
-const CODES: usize = 500;
-
 /// The counts of a lane, and what is needed to tell them apart.
 #[derive(Debug)]
 pub(super) struct Counted {
     pub(super) tally: Arc<Tally>,
-    /// What each code that came was: a dead letter has codes alone.
-    kinds: BTreeMap<String, Kind>,
     /// When the events happened whose jobs are held.
     events: BTreeMap<Ticket, Timestamp>,
 }
@@ -45,12 +40,12 @@ fn word(kind: Kind) -> &'static str {
 
 impl Counted {
     pub(super) fn new(tally: Arc<Tally>) -> Self {
-        Self { tally, kinds: BTreeMap::new(), events: BTreeMap::new() }
+        Self { tally, events: BTreeMap::new() }
     }
 
     /// A job was taken on.
     pub(super) fn job(&mut self, work: &Work) {
-        self.tally.counted().jobs += 1;
+        self.tally.counted().counts.jobs += 1;
         if work.job.extras.priority == Priority::Event
             && let Some(at) = work.job.extras.created_at
         {
@@ -58,52 +53,23 @@ impl Counted {
         }
     }
 
-    /// A call was answered.
-    pub(super) fn answer(&mut self, answer: &Answer) {
-        match answer {
-            Answer::Failure(failure) => self.learn(failure),
-            Answer::Finished(fates) => {
-                for fate in fates {
-                    if let Fate::Failed(failure) = fate {
-                        self.learn(failure);
-                    }
-                }
-            }
-            Answer::FollowUp(_) => {}
-        }
-    }
-
-    fn learn(&mut self, failure: &Failure) {
-        if self.kinds.len() < CODES && !self.kinds.contains_key(&failure.code) {
-            self.kinds.insert(failure.code.clone(), failure.kind);
-        }
-    }
-
-    /// Items died.
-    pub(super) fn letter(&self, letter: &DeadLetter) {
-        for failure in &letter.failures {
-            let reason = match (failure.code.as_str(), self.kinds.get(&failure.code)) {
-                ("cancelled", _) => "cancelled",
-                // Nothing was ever sent: it could not be.
-                (_, None) if failure.attempts == 0 => "invalid",
-                // A throttle is never why something dies, but its time may be up.
-                (_, Some(Kind::Throttled)) => "transient",
-                (_, Some(kind)) => word(*kind),
-                (_, None) => "other",
-            };
-            self.tally.dead(reason);
-        }
+    /// What the lane's machine has done so far, under all owners in this process.
+    pub(super) fn done(&self, all: &Counts) {
+        self.tally.done([all.tagged, all.unchanged, all.dead], all.causes, |counts| {
+            (counts.throttled, counts.retries) = (all.throttled, all.retries);
+            (counts.saved, counts.limited_seconds) = (all.saved, all.limited.as_secs_f64());
+        });
     }
 
     /// All items of a job are final.
     pub(super) fn receipt(&self, ticket: Ticket, receipt: &Receipt, wall: Timestamp) {
         let mut counted = self.tally.counted();
-        counted.superseded += receipt.superseded;
+        counted.counts.superseded += receipt.superseded;
         if receipt.tagged + receipt.unchanged > 0 {
             counted.last_success = wall.as_duration().as_secs_f64();
         }
         if let Some(at) = self.events.get(&ticket) {
-            counted.event_seconds.add(wall.duration_since(*at).as_secs_f64());
+            counted.spreads.event_seconds.add(wall.duration_since(*at).as_secs_f64());
         }
     }
 
@@ -111,7 +77,17 @@ impl Counted {
     pub(super) fn settled(&mut self, ticket: Ticket, published: Option<Timestamp>, wall: Timestamp) {
         self.events.remove(&ticket);
         if let Some(at) = published {
-            self.tally.counted().job_seconds.add(wall.duration_since(at).as_secs_f64());
+            self.tally.counted().spreads.job_seconds.add(wall.duration_since(at).as_secs_f64());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{lane::Cause, telemetry::tally::REASONS};
+
+    #[test]
+    fn a_cause_of_the_lane_is_counted_under_its_own_word() {
+        assert_eq!(Cause::ALL.map(Cause::as_str), REASONS);
     }
 }

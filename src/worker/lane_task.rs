@@ -282,7 +282,7 @@ impl<B: Broker> LaneTask<B> {
                 }
                 Err(raw) => {
                     tracing::warn!(%lane, letter = %raw.id, code = %raw.code, why = %raw.message, "a message is no job for this lane; it is dead-lettered");
-                    self.counted.tally.dead("invalid");
+                    self.counted.tally.raw();
                     self.outbox.push(Deed::RawDeadLetter(ticket, *raw));
                     self.outbox.push(Deed::Ack(ticket));
                 }
@@ -312,7 +312,6 @@ impl<B: Broker> LaneTask<B> {
     }
 
     fn heard(&mut self, answer: &Answer) {
-        self.counted.answer(answer);
         let kind = match answer {
             Answer::Failure(failure) => Some(failure.kind),
             Answer::Finished(fates) => fates.iter().find_map(|fate| match fate {
@@ -335,9 +334,8 @@ impl<B: Broker> LaneTask<B> {
             match action {
                 Action::Call(id, call, memo) => self.call(id, call, memo)?,
                 Action::Emit(emit, ticket, emission) => {
-                    match &emission {
-                        Emission::DeadLetter(letter) => self.counted.letter(letter),
-                        Emission::Receipt(receipt) => self.counted.receipt(ticket, receipt, clock::wall()),
+                    if let Emission::Receipt(receipt) = &emission {
+                        self.counted.receipt(ticket, receipt, clock::wall());
                     }
                     let deed = match emission {
                         Emission::DeadLetter(letter) => Deed::DeadLetter(ticket, *letter),
@@ -395,8 +393,8 @@ impl<B: Broker> LaneTask<B> {
             drop(span);
             tally.answer(result);
             let mut counted = tally.counted();
-            counted.call_seconds.add(clock::monotonic().saturating_duration_since(begun).as_secs_f64());
-            counted.call_resources.add(call.resources.len() as f64);
+            counted.spreads.call_seconds.add(clock::monotonic().saturating_duration_since(begun).as_secs_f64());
+            counted.spreads.call_resources.add(call.resources.len() as f64);
             drop(counted);
             (id, answer)
         });
@@ -428,7 +426,9 @@ impl<B: Broker> LaneTask<B> {
             Some(at) => Some(*at),
             None => status.oldest.and_then(|at| self.epoch.checked_add(SignedDuration::try_from(at).ok()?).ok()),
         };
-        add(&mut status.counts, &self.earlier);
+        status.counts.limited = self.lane.limited(self.now());
+        status.counts.add(&self.earlier);
+        self.counted.done(&status.counts);
         self.parts.board.show(status, self.active, oldest, full);
     }
 }
@@ -441,15 +441,6 @@ async fn handed<F: Feed>(feed: &mut F, room: usize, urgent: usize) -> Result<Vec
 /// When to form the first call at the latest. A queue of our own is read to its end, so that a plan of all of it is kept.
 fn filled_by<B: Broker>() -> TimerInstant {
     TimerInstant::now() + if B::REMEMBERS_MARKS { Duration::from_hours(1) } else { FILLED_BY }
-}
-
-fn add(counts: &mut Counts, earlier: &Counts) {
-    counts.calls += earlier.calls;
-    counts.throttled += earlier.throttled;
-    counts.retries += earlier.retries;
-    counts.tagged += earlier.tagged;
-    counts.unchanged += earlier.unchanged;
-    counts.dead += earlier.dead;
 }
 
 /// Resolves once the worker is told to stop.

@@ -4,11 +4,12 @@ use super::{LaneView, Stand};
 use crate::broker::rabbitmq::control::{LaneCounts, LaneReport, LaneState};
 use crate::telemetry::LaneNow;
 use jiff::Timestamp;
+use std::sync::Arc;
 
 impl LaneView {
     /// The same as it is counted. Lanes that somebody else works on are `waiting`.
     pub fn now(&self, now: Timestamp) -> LaneNow {
-        let (status, counts) = (&self.status, self.status.counts);
+        let status = &self.status;
         let state = match &self.stand {
             Stand::Opening | Stand::Away(_) | Stand::Refused(_) | Stand::Closed => "away",
             // An order, and a lane that only observes, are meant to be silent.
@@ -26,14 +27,12 @@ impl LaneView {
             lane: self.name.to_string(),
             provider: self.provider,
             state,
-            items: [counts.tagged, counts.unchanged, counts.dead],
-            calls: [counts.throttled, counts.retries],
             // Whoever only waits for the lane has no rate of its own.
             rate: (if self.active { status.rate } else { 0.0 }, status.ceiling),
             in_flight: status.in_flight,
             backlog: status.pending,
             oldest: self.oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
-            counted: self.tally.counted().clone(),
+            tally: Arc::clone(&self.tally),
         }
     }
 

@@ -102,6 +102,7 @@ impl<B: Broker> Supervisor<B> {
             opened = self.broker.open_lane(self.lane()) => opened?,
         };
         self.parts = self.next.borrow_and_update().clone();
+        self.parts.board.is_with(self.parts.config.provider.name);
         tracing::debug!(lane = %self.lane(), "open");
         self.parts.board.stand(Stand::Open);
         let task = LaneTask::new(self.parts.clone(), self.broker.clone(), feed);

@@ -85,6 +85,19 @@ impl Board {
         self.view.subscribe()
     }
 
+    /// The lane is with this provider from now on. With another one than before it is counted anew: what was counted is
+    /// the other one's.
+    pub(super) fn is_with(&self, provider: &'static str) {
+        self.view.send_if_modified(|view| {
+            let other = view.provider != provider;
+            if other {
+                (view.provider, view.tally) = (provider, Arc::default());
+                view.status.counts = Counts::default();
+            }
+            other
+        });
+    }
+
     /// Where to count.
     pub(super) fn tally(&self) -> Arc<Tally> {
         Arc::clone(&self.view.borrow().tally)

@@ -70,6 +70,46 @@ fn dead_letters_that_are_listed_fifty_times_are_all_still_there_in_their_order()
 }
 
 #[test]
+fn the_times_of_a_few_letters_are_looked_at_fifty_times_by_two_and_every_letter_stays_in_its_place() {
+    on_a_clean_broker(|| async {
+        let (link, other) = (link().await, link().await);
+        let (letters, others) = (DeadLetters::new(link.clone()), DeadLetters::new(other.clone()));
+        assert!(letters.times(5, clock::wall()).await.unwrap().is_empty(), "there is none");
+        let wall = clock::wall();
+        let (channel, recorded) = (raw_channel(&link).await, wall.as_second().unsigned_abs() - 86_400);
+        for n in 0..5_u64 {
+            let letter = dead_letter(&job("desk-a", &format!("j{n}"), &["r1"]), "NotFound");
+            let properties = BasicProperties::default().with_delivery_mode(2).with_timestamp(recorded + n * 60);
+            put(&channel, names::DEAD, "desk-a", properties, &serde_json::to_vec(&letter).unwrap()).await;
+        }
+        let first = letters.index(wall).await.unwrap();
+        assert_eq!(ids(&first).len(), 5);
+        let time = |n: u64| Timestamp::from_second((recorded + n * 60).cast_signed()).unwrap();
+        let expected: Vec<Timestamp> = (0..5).map(time).collect();
+        for n in 0..25 {
+            let (one, two) = tokio::join!(letters.times(5, wall), others.times(5, wall));
+            assert!(one.is_ok() || two.is_ok(), "look {n}");
+            for found in [one, two] {
+                match found {
+                    Ok(found) => assert_eq!(found, expected, "look {n}"),
+                    Err(error) => assert!(matches!(error, BrokerError::InUse(_)), "look {n}: {error}"),
+                }
+            }
+            // Nobody who looks right after it misses one.
+            assert_eq!(ready(&link, names::DEAD).await, 5);
+        }
+        assert_eq!(ids(&letters.index(wall).await.unwrap()), ids(&first));
+
+        // A part of them would come back behind the others, so none is taken.
+        assert!(letters.times(4, wall).await.unwrap().is_empty());
+        let picked = first.pick(&Pick::Ids(vec![ids(&first)[0].clone()])).unwrap();
+        letters.discard(&first, &picked, wall).await.unwrap();
+        assert_eq!(letters.times(4, wall).await.unwrap(), expected[1..]);
+        assert_eq!(ids(&letters.index(wall).await.unwrap()), ids(&first)[1..]);
+    });
+}
+
+#[test]
 fn what_is_known_of_a_dead_letter_comes_from_wherever_it_lies() {
     on_a_clean_broker(|| async {
         let link = link().await;

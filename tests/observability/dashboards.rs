@@ -148,6 +148,17 @@ fn a_counter_is_never_shown_as_it_is_and_a_histogram_keeps_its_bounds() {
 }
 
 #[test]
+fn no_expression_waits_for_a_multiple_of_a_step() {
+    // A subquery is evaluated at absolute multiples of its step: where Prometheus is younger, it is empty.
+    for (place, expression) in expressions() {
+        let windows = expression.split('[').skip(1).filter_map(|rest| rest.split_once(']'));
+        for (window, _) in windows {
+            assert!(!window.contains(':'), "{place}: the subquery [{window}] of {expression}");
+        }
+    }
+}
+
+#[test]
 fn a_panel_on_lanes_hears_the_variables() {
     // What has no lane: fleet-wide gauges, the processes, and what comes in over HTTP.
     let fleet = [

@@ -70,6 +70,7 @@ impl Process {
         self.observe("tagmill_job_duration_seconds", &p, &[1.0, 10.0, 60.0, 300.0], 10.0, 5.0 * passed);
         let letters = if incidents { 500.0 } else { 0.0 };
         self.gauge("tagmill_dead_letters", "", letters);
+        self.gauge("tagmill_dead_letters_oldest_age_seconds", "", if incidents { 100_000.0 } else { 0.0 });
         self.gauge("tagmill_poison_messages", "", if incidents { 1.0 } else { 0.0 });
         self.gauge("tagmill_unrouted_messages", "", 0.0);
         self.gauge("tagmill_broker_connected", "connection=\"consuming\"", 1.0);
@@ -142,6 +143,8 @@ impl Process {
         self.count("tagmill_items_superseded_total", &labels, own);
         self.count("tagmill_retries_total", &labels, own * throttled);
         self.count("tagmill_throttles_total", &labels, own * throttled);
+        self.count("tagmill_calls_saved_total", &labels, own * ok * 9.0);
+        self.count("tagmill_limiter_wait_seconds_total", &labels, own * 0.5);
         for outcome in OUTCOMES {
             let rate = if outcome == "tagged" {
                 tagged

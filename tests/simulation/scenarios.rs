@@ -20,14 +20,14 @@ fn ids(n: usize) -> Vec<String> {
 }
 
 /// One job over `n` resources.
-fn bulk(n: usize) -> Vec<(Now, Event)> {
+pub fn bulk(n: usize) -> Vec<(Now, Event)> {
     let ids = ids(n);
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     vec![(Now::ZERO, Event::Job(job("bulk", &ids, &[("env", "prod")], &[])))]
 }
 
 /// One job per row of a workload, all at once.
-fn workload(kind: &str, count: usize) -> Vec<(Now, Event)> {
+pub fn workload(kind: &str, count: usize) -> Vec<(Now, Event)> {
     workload::rows(kind, count, 1)
         .iter()
         .enumerate()
@@ -38,7 +38,7 @@ fn workload(kind: &str, count: usize) -> Vec<(Now, Event)> {
         .collect()
 }
 
-fn run(script: Script) -> World {
+pub fn run(script: Script) -> World {
     let mut world = World::new(script, false);
     world.drive().expect("no promise is broken");
     world.check_end().expect("the end is right");

@@ -16,7 +16,8 @@ use tagmill::{
     call::{Call, Memo, Op},
     job::{ItemFailure, Job, LaneName, Mark, Receipt, Resource, Ticket},
     lane::{
-        Action, CallId, Cancel, Control, Emission, EmitId, Lane, Naming, Note, Now, Settings, Settlement, Tuning, Work,
+        Action, CallId, Cancel, Control, Counts, Emission, EmitId, Lane, Naming, Note, Now, Settings, Settlement,
+        Tuning, Work,
     },
 };
 
@@ -135,6 +136,11 @@ impl World {
             talk,
             script,
         }
+    }
+
+    /// What the lane has counted.
+    pub fn counts(&self) -> Counts {
+        self.lane.status().counts
     }
 
     /// Runs the script to the end. An error names the promise that was broken.

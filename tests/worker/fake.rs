@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 use tagmill::{
     broker::{Broker, BrokerError, Deed, Delivery, Feed, Orders, RawDeadLetter, Ticket},
@@ -43,6 +44,8 @@ pub struct State {
     pub raw: Vec<RawDeadLetter>,
     /// Acks for messages that were somebody else's by then.
     pub late_acks: u64,
+    /// It knows that nobody had a lane before.
+    pub never_owned: bool,
     /// Calls that commits have counted.
     pub counted: u64,
 }
@@ -269,6 +272,10 @@ impl<const MARKS: bool> Broker for Fake<MARKS> {
 
     fn orders(&self) -> watch::Receiver<Arc<Orders>> {
         self.0.orders.subscribe()
+    }
+
+    fn last_owner(&self) -> Option<Duration> {
+        self.state().never_owned.then_some(Duration::MAX)
     }
 
     async fn open_lane(&self, name: &LaneName) -> Result<Self::Feed, BrokerError> {

@@ -7,6 +7,7 @@
     reason = "helpers of tests, not only the tests themselves, stop at what is wrong"
 )]
 
+mod counting;
 mod ending;
 mod fake;
 mod identity;

@@ -45,6 +45,22 @@ impl DeadLetters {
         read.map(|()| index)
     }
 
+    /// When each letter was recorded, in the order of their queue, where they are no more than `most`: else nothing.
+    /// `now` stands for a time that nobody has written down. `InUse` where somebody is looking at them at this moment.
+    pub async fn times(&self, most: u64, now: Timestamp) -> Result<Vec<Timestamp>, BrokerError> {
+        let mut reading = Reading::few(&self.link, most).await?;
+        let mut times = Vec::new();
+        let read = async {
+            while let Some((_, delivery)) = reading.next().await? {
+                times.push(seen::published_at(&delivery).unwrap_or(now));
+            }
+            Ok(())
+        };
+        let read = read.await;
+        reading.end().await;
+        read.map(|()| times)
+    }
+
     /// Hands the picked ones over with their bodies, in their order, one at a time.
     pub async fn read<E: From<BrokerError>>(
         &self,

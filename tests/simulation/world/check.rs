@@ -20,6 +20,10 @@ impl World {
         if room > capacity || (status.pending + status.held >= capacity && room > 0) {
             return Err(format!("L11: full, and still {room} items wanted"));
         }
+        let counts = status.counts;
+        if counts.causes.iter().sum::<u64>() != counts.dead {
+            return Err(format!("{} items are dead, of these causes: {:?}", counts.dead, counts.causes));
+        }
         let jobs = self.unsettled.len();
         let oldest = self.unsettled.first().map(|at| self.messages[*at].taken);
         if (status.jobs, status.oldest) != (jobs, oldest) {

@@ -58,9 +58,21 @@ impl<'l> Reading<'l> {
     /// Begins a pass that takes so much in one moment.
     pub(super) async fn begin(link: &'l Link, step: Step) -> Result<Self, BrokerError> {
         let lock = Lock::take(link, LOCK).await?;
+        Self::over(link, lock, &[Place::Dead, Place::Poison, Place::Unrouted], step, u64::MAX).await
+    }
+
+    /// Begins a pass over the dead letters alone, where they are no more than `most`: else over none. A part of them is
+    /// never taken: it would come back behind the others. `InUse` where somebody looks at them already.
+    pub(super) async fn few(link: &'l Link, most: u64) -> Result<Self, BrokerError> {
+        let lock = Lock::take_within(link, LOCK, Duration::ZERO).await?;
+        Self::over(link, lock, &[Place::Dead], Step::Whole, most).await
+    }
+
+    /// Begins a pass over all of these queues that have no more than `most` messages.
+    async fn over(link: &'l Link, lock: Lock, places: &[Place], step: Step, most: u64) -> Result<Self, BrokerError> {
         let (channel, mut gauge) = (Own::open(link).await?, Gauge::new(link));
         let (mut todo, mut others) = (VecDeque::new(), Vec::new());
-        for place in [Place::Dead, Place::Poison, Place::Unrouted] {
+        for place in places.iter().copied() {
             let queue = place.queue(link.names());
             let depth = match place {
                 Place::Unrouted => gauge.depth(queue).await?,
@@ -70,7 +82,7 @@ impl<'l> Reading<'l> {
             let Some(depth) = depth else { continue };
             let step = if place == Place::Unrouted { Step::Single } else { step };
             // A worker is about to make dead letters of those.
-            if depth.ready > 0 && !(step == Step::Single && depth.consumers > 0) {
+            if depth.ready > 0 && depth.ready <= most && !(step == Step::Single && depth.consumers > 0) {
                 todo.push_back((place, Walk::new(link, &channel, queue, depth.ready, step)));
                 others.push((place, depth.consumers));
             }

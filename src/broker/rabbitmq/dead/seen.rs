@@ -217,7 +217,7 @@ fn message_id(delivery: &Delivery) -> Option<String> {
     (!id.is_empty()).then(|| id.to_owned())
 }
 
-fn published_at(delivery: &Delivery) -> Option<Timestamp> {
+pub(super) fn published_at(delivery: &Delivery) -> Option<Timestamp> {
     let at = i64::try_from((*delivery.properties.timestamp())?).ok()?;
     Timestamp::from_second(at).ok()
 }
