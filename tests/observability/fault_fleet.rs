@@ -1,22 +1,9 @@
 //! A running worker in trouble, watched by a real Prometheus: what it tells is what the panels show and the alerts fire on.
 
-use crate::{
-    dashboards_live::look,
-    files::shortened_rules,
-    fleet::{Fleet, Lane},
-    prometheus::Prometheus,
-    rabbit::free_port,
-    support::until,
-};
+use crate::{dashboards_live::look, fleet::Lane, http::Http, prometheus::Prometheus, scene::Scene, support::until};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, env, fs, time::Duration};
+use std::{collections::BTreeSet, env, fs};
 use tagmill::sim::{Api, Faults};
-
-fn post(fleet: &Fleet, url: &str, body: &Value) -> u16 {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
-    let request = client.post(url).header("content-type", "application/json").body(body.to_string());
-    fleet.runtime.block_on(async { request.send().await.unwrap().status().as_u16() })
-}
 
 /// Alerts that fired within the last minute, each with its lane.
 fn fired(prometheus: &Prometheus) -> BTreeSet<(String, String)> {
@@ -34,6 +21,17 @@ fn jobs(lane: &Lane, prefix: &str, from: usize, to: usize, priority: &str) -> Va
     (from..to).map(job).collect()
 }
 
+/// Somebody has created a server, just now.
+fn creation(round: usize) -> Vec<u8> {
+    let mut event: Value =
+        serde_json::from_str(include_str!("../../examples/events/huawei-create-server.json")).unwrap();
+    let trace = &mut event["cts"];
+    trace["trace_id"] = format!("trace-{round}").into();
+    trace["time"] = tagmill::worker::clock::wall().as_millisecond().into();
+    trace["response"] = json!({"serverIds": [format!("server-{round}")]}).to_string().into();
+    event.to_string().into_bytes()
+}
+
 #[test]
 fn each_incident_fires_its_alert_and_shows_on_the_panels() {
     let with = |name: &str, api: Api, faults: Faults| Lane { faults, ..Lane::new(name, api) };
@@ -44,23 +42,16 @@ fn each_incident_fires_its_alert_and_shows_on_the_panels() {
         with("out", Api::AlibabaEcs, Faults { outage: true, ..Faults::default() }),
         with("poison", Api::HuaweiTms, Faults { unknown: vec!["gone-*".into()], ..Faults::default() }),
     ];
-    if crate::prometheus::tool("prometheus").is_none() {
-        return;
-    }
-    let Some(fleet) = Fleet::start(lanes.clone()) else { return };
-    let port = free_port();
-    let config = fs::read_to_string(fleet.home.path("tagmill.yaml")).unwrap();
-    let rules = "rules:\n  - { name: owner, source: huawei, lane: good, set: { owner: \"{{ creator }}\" } }\n";
-    fleet.home.write("tagmill.yaml", &format!("{config}server:\n  listen: 127.0.0.1:{port}\n{rules}"));
-    let _worker = fleet.worker();
-    let prometheus = Prometheus::start(&shortened_rules(), &[format!("127.0.0.1:{port}")]).unwrap();
-    until("Prometheus answers", || prometheus.get("/api/v1/status/runtimeinfo").is_some());
+    let Some(scene) = Scene::new(lanes.clone()) else { return };
+    let prometheus = &scene.prometheus;
+    let _worker = scene.start_worker();
     until("the worker is scraped", || !prometheus.query("tagmill_items_total").is_empty());
 
-    let url = format!("http://127.0.0.1:{port}/v1/jobs");
+    let http = Http::new(&scene.fleet, scene.worker);
+    let post = |body: &Value| assert_eq!(http.post("/v1/jobs", body).status, 202);
     // One value a resource: one call a resource, so that a lane has to hurry.
     for (lane, prefix, count) in [(1, "r-", 400), (2, "i-", 50), (3, "i-", 50)] {
-        assert_eq!(post(&fleet, &url, &jobs(&lanes[lane], prefix, 0, count, "bulk")), 202);
+        post(&jobs(&lanes[lane], prefix, 0, count, "bulk"));
     }
     let expected = [
         ("TagmillAuthFailing", "key"),
@@ -75,12 +66,19 @@ fn each_incident_fires_its_alert_and_shows_on_the_panels() {
     let (mut shown, mut wrong) = (String::new(), vec!["never looked at".to_owned()]);
     until("every incident fires, and every panel shows something", || {
         round += 1;
-        assert_eq!(post(&fleet, &url, &jobs(&lanes[0], "d-", round * 20, round * 20 + 20, "event")), 202);
-        assert_eq!(post(&fleet, &url, &jobs(&lanes[4], "gone-", round * 20, round * 20 + 20, "bulk")), 202);
-        if !expected.is_subset(&fired(&prometheus)) {
+        post(&jobs(&lanes[0], "d-", round * 20, round * 20 + 20, "event"));
+        post(&jobs(&lanes[4], "gone-", round * 20, round * 20 + 20, "bulk"));
+        // A creation, the same again, and what is none.
+        let json = [("content-type", "application/json")];
+        let event =
+            |source: &str, body: Vec<u8>| http.send("POST", &format!("/v1/events/{source}"), &json, body).status;
+        assert_eq!(event("huawei", creation(round)), 202);
+        assert_eq!(event("huawei", creation(round)), 202);
+        assert_eq!(event("aws", b"{}".to_vec()), 422);
+        if !expected.is_subset(&fired(prometheus)) {
             return false;
         }
-        (shown, wrong) = look(&prometheus, &["Credential ends in"]);
+        (shown, wrong) = look(prometheus, &["Credential ends in"]);
         wrong.is_empty() || round > 150
     });
     if let Some(file) = env::var_os("TAGMILL_TEST_FLEET_PANELS") {
@@ -88,24 +86,40 @@ fn each_incident_fires_its_alert_and_shows_on_the_panels() {
     }
     assert_eq!(wrong, Vec::<String>::new(), "\n{shown}");
     // Nothing else was the matter with these.
-    for (name, lane) in fired(&prometheus) {
+    for (name, lane) in fired(prometheus) {
         assert!(lane != "good", "{name} fired for a lane with nothing wrong");
         let paused = ["TagmillNotDraining", "TagmillBacklogAgeHigh"].contains(&name.as_str()) && lane == "key";
         assert!(!paused, "{name} fired beside TagmillAuthFailing");
     }
 
-    // The keys, the cloud and the jobs are mended: the runbook's way.
-    for lane in ["key", "out", "poison"] {
-        fleet.clouds.faults(lane, Faults::default());
+    // What the runbook says to look at can be looked at, and shows what is wrong.
+    for (alert, lane, word) in [
+        ("TagmillAuthFailing", "key", "key"),
+        ("TagmillNotDraining", "out", "down, probing"),
+        ("TagmillThrottledSustained", "slow", "slow"),
+        ("TagmillDeadLettersGrowing", "poison", "TMS.0005"),
+        ("TagmillDeadLettersOld", "poison", ""),
+    ] {
+        let letter =
+            http.get("/v1/dead-letters?lane=poison&limit=1").json()["letters"][0]["id"].as_str().unwrap().to_owned();
+        let done = scene.follow(alert, "Diagnosis", &[("LANE", lane), ("ID", &letter)]);
+        let text: String = done.iter().map(|done| format!("{}{}", done.out, done.err)).collect();
+        assert!(text.contains(word), "{alert}: {text}");
+        // `whoami` says with its exit code that it is the key.
+        let bad: Vec<_> = done.iter().filter(|done| done.code != 0).collect();
+        assert!(bad.is_empty() || ["key", "out"].contains(&lane), "{alert}: {bad:?}");
     }
-    let resumed = fleet.home.run(&["resume", "key"]);
-    assert!(resumed.code == 0, "{resumed:?}");
-    let quiet = |name: &str, lane: &str| {
-        let alert = format!("ALERTS{{alertname=\"{name}\",lane=\"{lane}\",alertstate=\"firing\"}}");
-        prometheus.query(&alert).is_empty()
-    };
-    until("the alerts end", || quiet("TagmillAuthFailing", "key") && quiet("TagmillNotDraining", "out"));
-    let replayed = fleet.home.run(&["dlq", "replay", "--lane", "poison", "--yes"]);
-    assert!(replayed.code == 0, "{replayed:?}");
+
+    // The keys, the cloud and the jobs are mended, and it goes on as the runbook says.
+    for lane in ["key", "out", "poison"] {
+        scene.fleet.clouds.faults(lane, Faults::default());
+    }
+    scene.follow_well("TagmillAuthFailing", "Mitigation", &[("LANE", "key")]);
+    scene.follow_well("TagmillNotDraining", "Mitigation", &[("LANE", "out")]);
+    scene.ended("TagmillAuthFailing", "lane=\"key\"");
+    scene.ended("TagmillNotDraining", "lane=\"out\"");
+    let words = [("LANE", "poison"), ("CODE", "TMS.0005"), ("BATCH", "none-of-that-name")];
+    scene.follow("TagmillDeadLettersGrowing", "Mitigation", &words);
     until("no letter is left", || prometheus.query("max(tagmill_dead_letters) == 0").len() == 1);
+    scene.ended("TagmillDeadLettersOld", "");
 }

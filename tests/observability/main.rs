@@ -40,4 +40,5 @@ mod live;
 mod prometheus;
 mod rules;
 mod runbook;
+mod scene;
 mod world;
