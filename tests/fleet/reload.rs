@@ -138,6 +138,7 @@ fn an_ingest_goes_on_with_new_tokens_and_rules_and_refuses_what_is_wrong() {
     };
     fleet.home.write("tagmill.yaml", &with("ONE", "before"));
     let ingest = fleet.home.start(&["ingest", "--watch-config", "1s"]);
+    ingest.says("listening");
     let http = |token| {
         let mut http = Http::new(&fleet, port);
         http.token = Some(token);

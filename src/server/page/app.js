@@ -13,6 +13,8 @@ import { Rules } from "./rules.js";
 const EVERY = 2_000;
 /** A fleet so large that a look takes long is looked at less often. */
 const REST = 4;
+/** Counts of thousands of lanes are megabytes: those are asked for less often. */
+const [LARGE, SELDOM] = [1_000_000, 20_000];
 const THEMES = ["auto", "light", "dark"];
 
 class Page {
@@ -148,8 +150,13 @@ class Page {
       overview.showJobs(now(), found);
       jobs.show(found);
     };
-    const metrics = async () => overview.showMetrics(now(), await api.metrics());
-    const looks = [fleet(), recent(), metrics()];
+    const metrics = async () => {
+      const text = await api.metrics();
+      this.counts = { at: now(), large: text.length > LARGE };
+      overview.showMetrics(now(), text);
+    };
+    const looks = [fleet(), recent()];
+    if (this.view === "overview" && !(this.counts?.large && now() - this.counts.at < SELDOM)) looks.push(metrics());
     if (this.view === "rules") looks.push(api.rules().then((found) => rules.show(found)));
     const ended = await Promise.allSettled(looks);
     const failed = ended.find(({ status }) => status === "rejected");
@@ -178,7 +185,10 @@ class Page {
 
   /** What could not be had. What is shown stays, as old. */
   failed(problem) {
-    if (!("status" in problem)) throw problem;
+    if (!("status" in problem)) {
+      console.error(problem);
+      problem = { status: 0, whole: `This page itself is at fault: ${problem.message}` };
+    }
     if (problem.status === 401) return this.askForToken(token.get() ? "This token is not known here." : "");
     say(byId("link"), "away");
     mark(byId("link"), "data-state", "away");

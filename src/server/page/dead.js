@@ -8,6 +8,8 @@ import { Letter } from "./letter.js";
 
 /** Letters shown at once. */
 const SHOWN = 100;
+/** The list is read anew when there are more or fewer letters, but not at once: it takes all of them in hand. */
+const AGAIN = 5_000;
 const WORDS = ["lane", "code", "job", "newer_than", "older_than"];
 
 export class Dead {
@@ -93,15 +95,24 @@ export class Dead {
 
   /** The fleet has more or fewer by now. */
   heard({ dead, lanes }) {
-    const names = lanes.slice(0, 500).map(({ name }) => el("option", { value: name }));
-    byId("lane-names").replaceChildren(...names);
-    if (this.told !== undefined && this.told !== dead && this.page.view === "dead") this.load();
+    this.suggest("lane-names", lanes.slice(0, 500).map(({ name }) => name));
+    if (this.page.view !== "dead" || dead === this.told) return;
+    if (Date.now() - (this.loaded ?? 0) < Math.max(AGAIN, (this.took ?? 0) * 20)) return;
     this.told = dead;
+    this.load();
+  }
+
+  /** Words that a field offers; an open list of the same ones stays open. */
+  suggest(id, words) {
+    const list = byId(id);
+    if ([...list.options].map(({ value }) => value).join("\n") === words.join("\n")) return;
+    list.replaceChildren(...words.map((value) => el("option", { value })));
   }
 
   async load() {
     const mine = (this.turn = (this.turn ?? 0) + 1);
     mark(byId("dead"), "aria-busy", "true");
+    const begun = Date.now();
     try {
       const found = await api.letters(this.filter, SHOWN);
       if (mine !== this.turn) return;
@@ -117,6 +128,8 @@ export class Dead {
       this.page.failed(problem);
     } finally {
       if (mine === this.turn) mark(byId("dead"), "aria-busy", null);
+      this.loaded = Date.now();
+      this.took = this.loaded - begun;
     }
     this.render();
   }
@@ -131,8 +144,7 @@ export class Dead {
     this.table.show(letters, this.wrong ?? none);
     this.all.checked = letters.length > 0 && chosen.size === letters.length;
     this.all.indeterminate = chosen.size > 0 && chosen.size < letters.length;
-    const codes = new Set(letters.flatMap((letter) => letter.codes));
-    byId("code-names").replaceChildren(...[...codes].map((value) => el("option", { value })));
+    this.suggest("code-names", [...new Set(letters.flatMap((letter) => letter.codes))]);
     const words = all ? `${many(all.letters, "dead letter")} with ${many(all.items, "item")}` : "";
     say(byId("dead-count"), chosen.size ? `${count(chosen.size)} chosen of ${words}` : words);
     const which = chosen.size ? many(chosen.size, "letter") : this.filtered ? "all matching" : "all";
