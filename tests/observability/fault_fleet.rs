@@ -108,7 +108,7 @@ fn each_incident_fires_its_alert_and_shows_on_the_panels() {
         let letter =
             http.get("/v1/dead-letters?lane=poison&limit=1").json()["letters"][0]["id"].as_str().unwrap().to_owned();
         let done = scene.follow(alert, "Diagnosis", &[("LANE", lane), ("ID", &letter)]);
-        let text: String = done.iter().map(|done| format!("{}{}", done.out, done.err)).collect();
+        let text = done.iter().flat_map(|done| [done.out.as_str(), done.err.as_str()]).collect::<Vec<_>>().concat();
         assert!(text.contains(word), "{alert}: {text}");
         // `whoami` says with its exit code that it is the key.
         let bad: Vec<_> = done.iter().filter(|done| done.code != 0).collect();
