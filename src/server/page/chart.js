@@ -5,7 +5,7 @@ import { seconds } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 150;
-const LEFT = 46;
+const LEFT = 52;
 const RIGHT = 6;
 const TOP = 8;
 const BOTTOM = 20;
@@ -24,10 +24,10 @@ function ceiling(value) {
   return [1, 2, 2.5, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999);
 }
 
-/** A chart of a series. `lines` are `{ key, label, tone }`, `unit(value)` makes a text of a value. */
+/** A chart of a series. `lines` are `{ key, label, tone }`, `unit(value)` makes a text of a value, `axis(value)` a short one. */
 export class Chart {
-  constructor({ title, about, lines, unit }) {
-    Object.assign(this, { title, lines, unit, series: { points: [] }, cursor: null });
+  constructor({ title, about, lines, unit, axis = unit }) {
+    Object.assign(this, { title, lines, unit, axis, series: { points: [] }, cursor: null });
     this.values = new Map(lines.map(({ key }) => [key, el("b")]));
     const legend = lines.map(({ key, label, tone }) =>
       el("li", {}, el("i", { class: `tone-${tone}` }), `${label} `, this.values.get(key)),
@@ -101,7 +101,7 @@ export class Chart {
       const level = y(top * share);
       picture.append(svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: level, y2: level }));
       const text = svg("text", { class: "axis", x: LEFT - 6, y: level + 4, "text-anchor": "end" });
-      text.textContent = this.unit(top * share);
+      text.textContent = this.axis(top * share);
       picture.append(text);
     }
     for (const [back, name] of [[span, `${span / 60} min ago`], [0, "now"]]) {

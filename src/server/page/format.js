@@ -37,6 +37,12 @@ export function seconds(s) {
   return rest ? `${most} ${name} ${rest} ${lowerName}` : `${most} ${name}`;
 }
 
+/** The same in one unit, for the axis of a chart: 1.7 min. */
+export function brief(s) {
+  if (s >= 3600) return `${fine.format(s / 3600)} h`;
+  return s >= 60 ? `${fine.format(s / 60)} min` : seconds(s);
+}
+
 /** How long ago a time was. */
 export function ago(time, now = Date.now()) {
   if (!time) return "never";

@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart.js";
 import { byId, el, keep, mark, say, Table } from "./dom.js";
-import { ago, count, many, rate, seconds, short } from "./format.js";
+import { ago, brief, count, many, rate, seconds, short } from "./format.js";
 import { columns, key } from "./jobs.js";
 import { backlog, tone, troubled, why } from "./lanes.js";
 import { buckets, Growth, middle, quantile, Series, Window } from "./series.js";
@@ -38,11 +38,11 @@ function charts() {
       lines: [{ key: "calls", label: "calls", tone: "one" }, { key: "throttled", label: "throttled", tone: "warn" }],
     }),
     call: new Chart({
-      title: "Call latency", about: "How long calls of this worker took in the last half minute", unit: seconds,
+      title: "Call latency", about: "How long calls of this worker took in the last half minute", unit: seconds, axis: brief,
       lines: [{ key: "half", label: "median", tone: "one" }, { key: "most", label: "95 %", tone: "two" }],
     }),
     job: new Chart({
-      title: "Job latency", about: "How long jobs took that were finished in the last half minute", unit: seconds,
+      title: "Job latency", about: "How long jobs took that were finished in the last half minute", unit: seconds, axis: brief,
       lines: [{ key: "half", label: "median", tone: "one" }, { key: "most", label: "95 %", tone: "two" }],
     }),
   };
