@@ -146,6 +146,10 @@ fn a_log_at_debug_level_names_every_dead_item_once_and_no_secret_and_no_tag_valu
     let traced: Vec<&Value> = lines.iter().filter(|line| is(line, "trace_id", &json!(TRACE))).collect();
     assert_eq!((traced.len(), &traced[0]["job"]), (1, &json!("traced")));
 
+    // An error is what somebody has to act on; that a lock is held for a moment, say, is none.
+    let errors = lines.iter().filter(|line| line["level"] == "ERROR" && line["message"] != "paused");
+    assert_eq!(errors.collect::<Vec<_>>(), Vec::<&Value>::new());
+
     // The other failures are told too, with what the cloud calls the request.
     for (message, level) in [("throttled", "INFO"), ("a call failed and is tried again", "DEBUG"), ("paused", "ERROR")]
     {

@@ -4,9 +4,10 @@ use crate::{
     amqp::Receipts,
     fleet::{Fleet, Lane},
     rabbit::{ClientCertificate, Setup},
+    support::until,
     truth::Truth,
 };
-use std::time::Duration;
+use std::{net::TcpStream, time::Duration};
 use tagmill::sim::Api;
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -31,6 +32,10 @@ fn a_worker_speaks_tls_with_a_private_authority_and_a_certificate_of_its_own() {
     let Some(mut fleet) = Fleet::start_on(setup, vec![lane.clone()]) else { return };
     let url = fleet.node.tls_url().replace("127.0.0.1", "localhost");
     fleet.home.env("AMQP_URL", &url);
+    // RabbitMQ 4 listens for TLS a moment after it listens without.
+    let place = url.rsplit(':').next().unwrap();
+    let port: u16 = place.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+    until("TLS is listened for", || TcpStream::connect(("127.0.0.1", port)).is_ok());
     // Without the authority the server is not trusted, and the log says so without the password.
     let refused = fleet.home.run(&["status"]);
     assert_eq!(refused.code, 69, "{refused:?}");
