@@ -205,6 +205,15 @@ async fn a_lane_that_gets_another_provider_is_counted_under_it_and_keeps_what_it
     );
     let other = config::parse(&text, Path::new("test.yaml"), []).unwrap().lanes.remove(0);
     service.reload(&[other]).unwrap();
+    // The lane that ends might still take the job.
+    until("the lane is that of the other cloud", || {
+        service.tidy();
+        let now = scrape(&metrics, &service);
+        let mut states = now.keys().filter(|series| series.starts_with("tagmill_lane_state{"));
+        states.all(|series| series.contains("alibaba-ecs"))
+            && *service.readiness().borrow() == tagmill::worker::Readiness::Ready
+    })
+    .await;
     let body = job("a", "y", "i-1", "x").replace("disk", "instance").replace(",\"project\":\"p-1\"", "");
     world.fake.publish("a", "y", body);
     until("the other cloud's receipt", || world.receipts() == 6).await;
