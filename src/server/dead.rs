@@ -3,12 +3,12 @@
 use super::{
     auth::Actor,
     body::{Body, Form},
-    lanes::{away, desk},
+    lanes::{AGAIN, away, desk},
     problem::{Detail, Problem},
     state::State,
 };
 use crate::{
-    broker::{BrokerError, DeadCount, DeadFilter, Pick, StoredDead, age},
+    broker::{BrokerError, DeadCount, DeadEntry, DeadFilter, Pick, StoredDead, age, rabbitmq::dead::Replay},
     fleet::Dead,
     job::{JobId, LaneName},
     worker::clock,
@@ -117,6 +117,15 @@ async fn open(state: &State) -> Result<Dead, Problem> {
     Dead::open(desk(state, "server dead letters").await?, clock::wall()).await.map_err(|error| away(&error))
 }
 
+/// A letter without its body.
+fn told(entry: &DeadEntry) -> Value {
+    json!({
+        "id": entry.id, "lane": entry.lane, "job": entry.job, "items": entry.items, "codes": entry.codes,
+        "message": entry.message, "recorded_at": entry.recorded_at, "raw": entry.raw, "source": entry.source,
+        "line": entry.line, "trace": entry.trace,
+    })
+}
+
 /// `GET /v1/dead-letters`.
 pub(super) async fn list(
     Shared(state): Shared<Arc<State>>,
@@ -141,16 +150,7 @@ pub(super) async fn list(
     let dead = open(&state).await?;
     let count = dead.count(&Pick::Matching(filter.clone())).unwrap_or_default();
     let filter = DeadFilter { limit: Some(limit), ..filter };
-    let letters: Vec<Value> = dead
-        .entries(&filter)
-        .map(|entry| {
-            json!({
-                "id": entry.id, "lane": entry.lane, "job": entry.job, "items": entry.items, "codes": entry.codes,
-                "message": entry.message, "recorded_at": entry.recorded_at, "raw": entry.raw, "source": entry.source,
-                "line": entry.line, "trace": entry.trace,
-            })
-        })
-        .collect();
+    let letters: Vec<Value> = dead.entries(&filter).map(told).collect();
     dead.close().await;
     Ok(Json(json!({"count": count, "shown": letters.len(), "letters": letters})))
 }
@@ -163,11 +163,7 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, Path(id): Path<Strin
     dead.close().await;
     let StoredDead { entry, body } =
         found.map_err(|error| away(&error))?.ok_or_else(|| Problem::not_found("there is no dead letter of that id"))?;
-    let mut told = json!({
-        "id": entry.id, "lane": entry.lane, "job": entry.job, "items": entry.items, "codes": entry.codes,
-        "message": entry.message, "recorded_at": entry.recorded_at, "raw": entry.raw, "source": entry.source,
-        "line": entry.line, "trace": entry.trace,
-    });
+    let mut told = told(&entry);
     if let Some(fields) = told.as_object_mut() {
         if entry.raw {
             // The message came as bytes: it goes out as bytes, and as text where it is text.
@@ -196,15 +192,33 @@ pub(super) async fn replay(
             return Ok(json!({"letters": count.letters, "items": count.items, "raw": count.raw}));
         }
         let replay = dead.replay(&pick).await.map_err(|error| away(&error))?;
-        let sent = replay.lanes.values();
-        let (letters, items) = sent.fold((0, 0), |(letters, items), sent| (letters + sent.letters, items + sent.items));
+        let (letters, items) = sums(&replay);
         tracing::info!(actor = %actor.name, peer = %actor.peer, letters, items, "dead letters were sent again");
-        let no_lane: u64 = replay.no_lane.values().sum();
-        Ok(json!({"letters": letters, "items": items, "raw": replay.no_job, "no_lane": no_lane, "gone": replay.gone}))
+        replayed(replay)
     };
     let done = done.await;
     dead.close().await;
     done.map(Json)
+}
+
+/// Letters that were sent, and items in them.
+fn sums(replay: &Replay) -> (u64, u64) {
+    replay.lanes.values().fold((0, 0), |(letters, items), sent| (letters + sent.letters, items + sent.items))
+}
+
+/// What a replay came to. One that broke off is no success, whatever it had sent by then.
+fn replayed(replay: Replay) -> Result<Value, Problem> {
+    let (letters, items) = sums(&replay);
+    if let Some(error) = &replay.broke_off {
+        tracing::warn!(%error, "a replay broke off");
+        let text = format!(
+            "the replay broke off: {letters} letters with {items} items were sent again, a few more may have been, the \
+             others are dead letters still; look again"
+        );
+        return Err(Problem::unavailable(text, AGAIN));
+    }
+    let no_lane: u64 = replay.no_lane.values().sum();
+    Ok(json!({"letters": letters, "items": items, "raw": replay.no_job, "no_lane": no_lane, "gone": replay.gone}))
 }
 
 /// `POST /v1/dead-letters/discard`.
@@ -272,5 +286,34 @@ fn counted(dead: &Dead, pick: &Pick, order: &Order) -> Result<DeadCount, Problem
             format!("there are {} dead letters by now, and not {letters}: look again", count.letters),
         )),
         _ => Ok(count),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::rabbitmq::dead::Sent;
+
+    fn replay(broke_off: Option<BrokerError>) -> Replay {
+        let lane = |name: &str| LaneName::new(name).unwrap();
+        let sent = |letters, items| Sent { letters, items, has_worker: true };
+        Replay {
+            lanes: [(lane("a"), sent(2, 7)), (lane("b"), sent(1, 1))].into(),
+            no_lane: [(lane("c"), 4)].into(),
+            no_job: 5,
+            gone: 6,
+            broke_off,
+        }
+    }
+
+    #[test]
+    fn a_replay_tells_what_was_sent_and_what_stayed_and_one_that_broke_off_is_no_success() {
+        let told = replayed(replay(None)).unwrap();
+        assert_eq!(told, json!({"letters": 3, "items": 8, "raw": 5, "no_lane": 4, "gone": 6}));
+        let lost = BrokerError::Unavailable("amqp://user:secret@host is gone".into());
+        let problem = replayed(replay(Some(lost))).unwrap_err();
+        assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let text = format!("{problem:?}");
+        assert!(text.contains("3 letters with 8 items were sent again") && !text.contains("secret"), "{text}");
     }
 }

@@ -23,7 +23,7 @@ use std::{
 /// A look younger than that is good enough for whoever asks.
 const FRESH: Duration = Duration::from_secs(1);
 /// When to come again while the broker is away.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 
 /// The broker cannot be used at the moment. Its own words name hosts: they are for the log.
 pub(super) fn away(error: &dyn std::fmt::Display) -> Problem {
