@@ -76,13 +76,18 @@ pub enum NoServer {
 }
 
 /// A server at work. Dropping it ends it at once.
-#[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    metrics: Metrics,
+    state: Arc<State>,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     serving: JoinSet<()>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -140,23 +145,17 @@ impl Server {
         serving.spawn(listen::serve(listener, routes::router(&state), concurrency, stopped, drain));
         let (tokens, rules) = (state.live().guard.is_closed(), config.rules.names().count());
         tracing::info!(%address, tokens, rules, queues = config.events.queues.len(), "listening");
-        Ok(Self { address, metrics: state.metrics.clone(), tasks, stop, serving })
+        Ok(Self { address, state, tasks, stop, serving })
     }
 
-    /// Why another config cannot be followed, where it cannot. Somebody who can be reached from elsewhere must not lose the
-    /// tokens that keep others out.
+    /// Why another config cannot be followed, where it cannot.
     pub fn can_follow(&self, config: &Config) -> Result<(), String> {
-        let live = state::Live::of(config).map_err(|error| error.to_string())?;
-        if live.guard.is_closed() || self.address.ip().is_loopback() {
-            return Ok(());
-        }
-        let address = self.address;
-        Err(format!("server.tokens: there are none, and {address} is not of this machine alone; that takes a restart"))
+        self.state.next(config).map(drop)
     }
 
     /// What it tells Prometheus.
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.state.metrics
     }
 
     /// Where it listens: the port that was found, where the config leaves it to the system.

@@ -112,15 +112,20 @@ impl State {
         Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Follows another config, but for what takes a restart. Somebody who could be reached from elsewhere must not lose
-    /// the tokens that kept others out.
+    /// What another config comes to, or why it cannot be followed. Somebody who can be reached from elsewhere must not
+    /// lose the tokens that keep others out.
+    pub(super) fn next(&self, config: &Config) -> Result<Live, String> {
+        let live = Live::of(config).map_err(|error| error.to_string())?;
+        let listen = self.server.listen;
+        if live.guard.is_closed() || listen.ip().is_loopback() {
+            return Ok(live);
+        }
+        Err(format!("server.tokens: there are none, and {listen} is not of this machine alone; that takes a restart"))
+    }
+
+    /// Follows another config, but for what takes a restart.
     pub(super) fn follow(&self, config: &Config) {
-        match Live::of(config) {
-            Ok(live) if !live.guard.is_closed() && !self.server.listen.ip().is_loopback() => {
-                tracing::error!(
-                    "the server listens beyond this machine and goes on with its old tokens, rules and lanes: without tokens it takes a restart"
-                );
-            }
+        match self.next(config) {
             Ok(live) => {
                 self.tally.follow(&live.rules);
                 for rule in live.rules.names() {
