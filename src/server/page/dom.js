@@ -64,8 +64,8 @@ export function keep(parent, items, key, make) {
  * makes an element with `update(item)` once for each row. Without items there is `empty` in its place.
  */
 export class Table {
-  constructor(place, columns, { label, key, empty, open }) {
-    Object.assign(this, { place, columns, key, open });
+  constructor(place, columns, { label, key, empty }) {
+    Object.assign(this, { place, columns, key });
     const heads = columns.map(({ title, kind }) => el("th", { scope: "col", class: kind, text: title }));
     this.body = el("tbody");
     this.table = el("table", { "aria-label": label }, el("thead", {}, el("tr", {}, ...heads)), this.body);

@@ -27,10 +27,7 @@ export class Growth {
 
 /** Points over time, the last ones only. */
 export class Series {
-  constructor(names) {
-    this.names = names;
-    this.points = [];
-  }
+  points = [];
 
   add(at, values) {
     this.points.push({ at, values });
