@@ -84,11 +84,14 @@ fn a_fleet_without_worker_broker_or_config_is_told_and_comes_back_as_the_runbook
     scene.fired("TagmillDown", "case=\"one\"");
     let seen = scene.follow_well("TagmillNoConsumer", "Diagnosis", &[]);
     assert!(seen.contains("no worker"), "{seen}");
-    scene.follow_well("TagmillPoisonMessages", "Diagnosis", &[]);
+    let listed = scene.fleet.home.run(&["dlq", "list", "--code", "delivery_limit", "--output", "ndjson"]).out;
+    let letter: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+    let seen = scene.follow_well("TagmillPoisonMessages", "Diagnosis", &[("ID", letter["id"].as_str().unwrap())]);
+    assert!(seen.contains("poison-0"), "{seen}");
     let worker = scene.start_worker();
     scene.ended("TagmillNoConsumer", "");
     scene.ended("TagmillDown", "");
-    scene.shovel("tagmill.poison", "second");
+    scene.follow_well("TagmillPoisonMessages", "Mitigation", &[]);
     scene.ended("TagmillPoisonMessages", "");
     until("all of it is tagged", || scene.fleet.tags(&lanes[0]).len() == 3 && scene.fleet.tags(&lanes[1]).len() == 1);
 

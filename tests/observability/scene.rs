@@ -13,10 +13,7 @@ use crate::{
 use futures_core::Stream as _;
 use lapin::{
     BasicProperties,
-    options::{
-        BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions,
-        ConfirmSelectOptions,
-    },
+    options::{BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions},
     types::FieldTable,
 };
 use serde_json::{Value, json};
@@ -82,7 +79,9 @@ impl Scene {
         assert!(!lines.is_empty(), "{alert}: {part} has no command");
         let run = |line: &String| {
             let filled = words.iter().fold(line.clone(), |line, (word, value)| line.replace(word, value));
-            let words: Vec<&str> = filled.split_whitespace().skip(1).collect();
+            // Where the output goes is the shell's matter.
+            let command = filled.split(" > ").next().unwrap();
+            let words: Vec<&str> = command.split_whitespace().skip(1).collect();
             let left = words.iter().find(|word| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase()));
             assert!(left.is_none(), "{filled}: what is {left:?}?");
             self.fleet.home.run(&words)
@@ -161,22 +160,5 @@ impl Scene {
         self.fleet.runtime.block_on(eventually("it is given up", Duration::from_mins(1), async || {
             (amqp::depth(&url, "tagmill.poison").await == 1).then_some(())
         }));
-    }
-
-    /// Moves a message from one queue to a lane, with the broker's own means.
-    pub fn shovel(&self, from: &str, lane: &str) {
-        let url = self.fleet.node.url();
-        self.fleet.runtime.block_on(async {
-            let connection = amqp::connect(&url).await;
-            let channel = connection.create_channel().await.unwrap();
-            channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
-            let message = channel.basic_get(from.into(), BasicGetOptions::default()).await.unwrap().unwrap();
-            let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-            let properties = BasicProperties::default().with_delivery_mode(2);
-            let sent = channel.basic_publish("tagmill.jobs".into(), lane.into(), options, &message.data, properties);
-            sent.await.unwrap().await.unwrap();
-            message.acker.ack(BasicAckOptions::default()).await.unwrap();
-            connection.close(200, "bye".into()).await.unwrap();
-        });
     }
 }

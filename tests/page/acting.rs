@@ -1,6 +1,7 @@
 //! What somebody does on the page is done, once, and only after they were asked.
 
 use crate::{
+    amqp::Outgoing,
     browser::{ENTER, ESCAPE, TAB},
     place::{OPERATOR, Place, VIEWER},
     support::until,
@@ -88,6 +89,32 @@ fn chosen_letters_are_discarded_and_no_others() {
     let left = place.http().get("/v1/dead-letters").json();
     assert_eq!((&left["letters"][0]["job"], left["shown"].as_u64()), (&"two".into(), Some(1)));
     assert_eq!(place.fleet.tags(&place.fleet.lanes[0]).len(), 0);
+}
+
+#[test]
+fn a_replay_says_what_stayed_and_calls_nothing_done_that_was_not() {
+    let Some(place) = Place::new() else { return };
+    let browser = &place.browser;
+    place.job("one", &["gone-1"]);
+    place.fleet.publish(vec![Outgoing { lane: "disks".into(), id: "broken".into(), body: b"no job at all".to_vec() }]);
+    until("both are dead", || place.letters() == 2);
+    place.fleet.clouds.faults("disks", Faults::default());
+    place.visit("#/dead", OPERATOR);
+    browser.says("#dead-count", "2 dead letters");
+    browser.click("#dead-replay");
+    browser.says("#confirm", "Of these, 1 is a message as it came: what is no job stays.");
+    browser.click("#confirm .primary");
+    browser.says("#said", "1 dead letter with 1 item sent again; 1 message that is no job stayed");
+    browser.says("#dead-count", "1 dead letter");
+    until("the resource is tagged", || place.fleet.tags(&place.fleet.lanes[0]).len() == 1);
+
+    // It alone: nothing can be done, and nothing is said to be.
+    browser.click("#dead tbody .linkish");
+    browser.says("#letter pre", "no job at all");
+    browser.click("#letter .primary");
+    browser.click("#confirm .primary");
+    browser.says("#said", "Nothing was sent again; 1 message that is no job stayed");
+    assert_eq!(place.letters(), 1);
 }
 
 #[test]

@@ -60,7 +60,7 @@ export class Dead {
     box.update = (letter) => {
       ({ id } = letter);
       box.checked = this.chosen.has(id);
-      mark(box, "aria-label", `Choose the letter of ${letter.job ?? "a message that is no job"}`);
+      mark(box, "aria-label", `Choose the letter of ${letter.job ?? "a message without a job's id"}`);
     };
     return box;
   }
@@ -72,9 +72,9 @@ export class Dead {
     button.addEventListener("click", () => this.letter.show(id));
     node.update = (letter) => {
       ({ id } = letter);
-      say(button, letter.job ?? "no job");
+      say(button, letter.job ?? "no id");
       const from = letter.source ? `${letter.source}${letter.line ? `, line ${letter.line}` : ""}` : "";
-      say(more, letter.raw ? ["a message that cannot be read", from].filter(Boolean).join(" · ") : from);
+      say(more, letter.raw ? ["a message as it came", from].filter(Boolean).join(" · ") : from);
     };
     return node;
   }

@@ -17,13 +17,13 @@ const KINDS = {
     title: (found) => `Replay ${many(found.letters, "dead letter")}?`,
     text: (found) =>
       `${meant(found)} will be sent again as new work. A replay overwrites values that were set since.` +
-      (found.raw ? ` ${many(found.raw, "message")} of these cannot be read as a job and will stay.` : ""),
+      (found.raw ? ` Of these, ${found.raw === 1 ? "1 is a message as it" : `${count(found.raw)} are messages as they`} came: what is no job stays.` : ""),
     done: (found) => {
       const more = [];
-      if (found.raw) more.push(`${many(found.raw, "message")} that cannot be read stayed`);
-      if (found.no_lane) more.push(`${many(found.no_lane, "letter")} of lanes that are gone stayed`);
+      if (found.raw) more.push(`${many(found.raw, "message")} that ${found.raw === 1 ? "is" : "are"} no job stayed`);
+      if (found.no_lane) more.push(`${many(found.no_lane, "letter")} of lanes without a queue stayed`);
       if (found.gone) more.push(`${many(found.gone, "letter")} had been taken by somebody else`);
-      return [`${meant(found)} sent again`, ...more].join("; ");
+      return [found.letters ? `${meant(found)} sent again` : "Nothing was sent again", ...more].join("; ");
     },
     button: (found) => `Replay ${count(found.letters)}`,
     look: "primary",
@@ -72,7 +72,7 @@ export function askFirst(what, pick, where, act) {
         say(wrong, words);
         yes.disabled = !found.letters;
       } catch (problem) {
-        say(title, `This cannot be counted`);
+        say(title, "This cannot be counted");
         refused(problem);
         yes.disabled = true;
       }

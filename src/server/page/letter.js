@@ -39,12 +39,10 @@ export class Letter {
       say(wrong, problem.status === 404 ? "It is not there any more: somebody has replayed or discarded it." : problem.message);
       return;
     }
-    say(title, letter.job ? `Dead letter of job ${letter.job}` : "A message that is no job");
+    say(title, letter.job ? `Dead letter of job ${letter.job}` : "Dead letter of a message as it came");
     body.replaceChildren(...this.facts(letter));
     if (!this.dead.page.may("operate")) return;
     for (const [what, look] of [["replay", "primary"], ["discard", "danger"]]) {
-      // What cannot be read as a job cannot be done again as one.
-      if (what === "replay" && letter.raw) continue;
       const go = async () => {
         if (await this.dead.act(what, [letter.id])) this.dialog.close();
       };
