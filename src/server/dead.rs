@@ -194,7 +194,7 @@ pub(super) async fn replay(
         let replay = dead.replay(&pick).await.map_err(|error| away(&error))?;
         let (letters, items) = sums(&replay);
         tracing::info!(actor = %actor.name, peer = %actor.peer, letters, items, "dead letters were sent again");
-        replayed(replay)
+        replayed(&replay)
     };
     let done = done.await;
     dead.close().await;
@@ -207,8 +207,8 @@ fn sums(replay: &Replay) -> (u64, u64) {
 }
 
 /// What a replay came to. One that broke off is no success, whatever it had sent by then.
-fn replayed(replay: Replay) -> Result<Value, Problem> {
-    let (letters, items) = sums(&replay);
+fn replayed(replay: &Replay) -> Result<Value, Problem> {
+    let (letters, items) = sums(replay);
     if let Some(error) = &replay.broke_off {
         tracing::warn!(%error, "a replay broke off");
         let text = format!(
@@ -308,10 +308,10 @@ mod tests {
 
     #[test]
     fn a_replay_tells_what_was_sent_and_what_stayed_and_one_that_broke_off_is_no_success() {
-        let told = replayed(replay(None)).unwrap();
+        let told = replayed(&replay(None)).unwrap();
         assert_eq!(told, json!({"letters": 3, "items": 8, "raw": 5, "no_lane": 4, "gone": 6}));
         let lost = BrokerError::Unavailable("amqp://user:secret@host is gone".into());
-        let problem = replayed(replay(Some(lost))).unwrap_err();
+        let problem = replayed(&replay(Some(lost))).unwrap_err();
         assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
         let text = format!("{problem:?}");
         assert!(text.contains("3 letters with 8 items were sent again") && !text.contains("secret"), "{text}");
